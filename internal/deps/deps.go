@@ -1,0 +1,33 @@
+// Package deps is temporary.
+package deps
+
+import (
+	_ "github.com/alecthomas/kong"
+	_ "github.com/coder/websocket"
+	_ "github.com/danielgtaylor/huma/v2"
+	_ "github.com/dbos-inc/dbos-transact-golang/dbos"
+	_ "github.com/eclipse/paho.mqtt.golang"
+	_ "github.com/goccy/go-yaml"
+	_ "github.com/gofrs/flock"
+	_ "github.com/google/uuid"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "github.com/klauspost/compress/gzip"
+	_ "github.com/mdp/qrterminal/v3"
+	_ "github.com/mochi-mqtt/server/v2"
+	_ "github.com/nats-io/nats-server/v2/server"
+	_ "github.com/nats-io/nats.go/jetstream"
+	_ "github.com/oklog/ulid/v2"
+	_ "github.com/pb33f/libopenapi-validator"
+	_ "github.com/pion/interceptor"
+	_ "github.com/pion/webrtc/v4"
+	_ "github.com/pressly/goose/v3"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/wneessen/go-mail"
+	_ "go.uber.org/goleak"
+	_ "golang.org/x/crypto/argon2"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sync/singleflight"
+	_ "golang.org/x/time/rate"
+	_ "modernc.org/sqlite"
+	_ "pgregory.net/rapid"
+)
