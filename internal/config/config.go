@@ -1,0 +1,102 @@
+// Package config holds every setting of a node in one struct. Flags, environment
+// variables and a YAML file say the same things; flags win over the environment,
+// the environment over the file, the file over the defaults. It is strict: what
+// it does not know is an error that names it.
+package config
+
+import (
+	"net"
+	"strings"
+	"time"
+)
+
+// EnvPrefix begins the name of every environment variable that a node reads.
+const EnvPrefix = "SERVERLESSVIDEO_"
+
+// Off is the value that turns a listener off; an empty value does the same.
+const Off = "off"
+
+// Config is what a node can be told. The struct is the only list of settings:
+// flags, environment variables, YAML keys and docs/configuration.md derive from
+// its tags. A nested field `part-target` of the section `streaming` is the flag
+// --streaming-part-target, the variable SERVERLESSVIDEO_STREAMING_PART_TARGET
+// and the YAML key streaming.part_target.
+type Config struct {
+	DataDir    string   `name:"data-dir" default:"./data" placeholder:"DIR" help:"Folder for everything the node keeps: database, recordings, keys. Made when missing."`
+	HTTP       string   `name:"http" default:"localhost:8080" placeholder:"ADDR" help:"Address of plain HTTP; off turns it off."`
+	HTTPS      string   `name:"https" placeholder:"ADDR" help:"Address of HTTPS with a certificate of the node's own authority, so that phones in the local network may use their camera, such as :8443."`
+	RTMP       string   `name:"rtmp" placeholder:"ADDR" help:"Address of RTMP ingest. Accepted, but nothing listens there in this version."`
+	RTMPS      string   `name:"rtmps" placeholder:"ADDR" help:"Address of RTMP ingest over TLS. Accepted, but nothing listens there in this version."`
+	WebRTCUDP  string   `name:"webrtc-udp" default:":8189" placeholder:"ADDR" help:"Address of the one UDP port that all WebRTC media uses."`
+	WebRTCTCP  string   `name:"webrtc-tcp" placeholder:"ADDR" help:"Address for WebRTC media over TCP, for networks that block UDP."`
+	WebRTCHost []string `name:"webrtc-host" placeholder:"IP,..." help:"IP addresses to offer to WebRTC peers instead of the machine's own, for Docker and 1:1 NAT."`
+	PublicURL  string   `name:"public-url" placeholder:"URL" help:"Where people reach this node, such as https://video.example.com. Links in answers begin with it. By default they begin with what the request was sent to."`
+	File       string   `name:"config" placeholder:"FILE" help:"YAML file with settings."`
+	LogLevel   string   `name:"log-level" default:"info" placeholder:"LEVEL" help:"Least important level that is logged: debug, info, warn or error."`
+	LogFormat  string   `name:"log-format" default:"text" placeholder:"FORMAT" help:"Form of the log: text or json."`
+	Secret     string   `name:"secret" placeholder:"TEXT" help:"Key that stream keys are encrypted with, at least 32 characters. By default the node makes one and keeps it as secret.key in its data folder. Better set by environment or file: other users of the machine can read flags."`
+
+	Auth      Auth      `embed:"" prefix:"auth-"`
+	SMTP      SMTP      `embed:"" prefix:"smtp-"`
+	Streaming Streaming `embed:"" prefix:"streaming-"`
+	Bus       Bus       `embed:"" prefix:"bus-"`
+	Database  Database  `embed:"" prefix:"database-"`
+}
+
+// Auth decides who may have an account, and who of them may broadcast.
+type Auth struct {
+	SignUp         string   `name:"sign-up" default:"open" placeholder:"WHO" help:"open: anyone may make an account. closed: accounts are made by an admin only."`
+	AllowedDomains []string `name:"allowed-domains" placeholder:"DOMAIN,..." help:"E-mail domains whose confirmed users may broadcast. Nobody becomes a broadcaster by a domain when the list is empty. * allows every domain."`
+}
+
+// SMTP is the mail server for confirmation links. Without a host the links are
+// written to the log.
+type SMTP struct {
+	Host     string `name:"host" placeholder:"HOST" help:"Mail server. Without one, confirmation links are written to the log and shown to the admin."`
+	Port     int    `name:"port" default:"587" placeholder:"PORT" help:"Port of the mail server, 1 to 65535. 465 speaks TLS from the start, any other port STARTTLS."`
+	Username string `name:"username" placeholder:"NAME" help:"User name at the mail server; none means no sign-in."`
+	Password string `name:"password" placeholder:"TEXT" help:"Password at the mail server. Better set by environment or file: other users of the machine can read flags."`
+	From     string `name:"from" placeholder:"ADDRESS" help:"Sender of the mails, such as ServerlessVideo <video@example.com>."`
+}
+
+// Streaming tunes the live path.
+type Streaming struct {
+	PartTarget     time.Duration `name:"part-target" default:"220ms" placeholder:"DURATION" help:"Longest duration of an LL-HLS part, 100ms to 1s. Shorter is closer to live and costs more requests."`
+	NoMediaTimeout time.Duration `name:"no-media-timeout" default:"10s" placeholder:"DURATION" help:"How long a publisher may send nothing before the stream is ended, 1s to 5m."`
+}
+
+// Bus is where events travel.
+type Bus struct {
+	Listen string `name:"listen" placeholder:"ADDR" help:"Address where plugins outside the process connect to the event bus (NATS), such as localhost:4222. Nothing listens by default."`
+	URL    string `name:"url" placeholder:"URL" help:"Shared event bus. Of a later version: a node refuses to start with it."`
+}
+
+// Database is where rows are kept when not in the data folder.
+type Database struct {
+	URL string `name:"url" placeholder:"URL" help:"Shared PostgreSQL database. Of a later version: a node refuses to start with it."`
+}
+
+// BaseURL is what a link begins with when there is no request to take it from:
+// PublicURL, else the address of HTTPS, else of HTTP. It does not end in a slash.
+func (c *Config) BaseURL() string {
+	switch {
+	case c.PublicURL != "":
+		return strings.TrimRight(c.PublicURL, "/")
+	case c.HTTPS != "":
+		return "https://" + dialable(c.HTTPS)
+	default:
+		return "http://" + dialable(c.HTTP)
+	}
+}
+
+// dialable turns an address to listen at into one to connect to.
+func dialable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
