@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Once runs fn for the first delivery of an event to a consumer, in one
+// transaction with the receipt for it. For a second delivery it does nothing.
+func (db *DB) Once(ctx context.Context, consumer, eventID string, fn func(ctx context.Context, tx *Tx) error) error {
+	return db.Tx(ctx, func(ctx context.Context, tx *Tx) error {
+		first, err := tx.receipt(ctx, "consumer:"+consumer, eventID)
+		if err != nil || !first {
+			return err
+		}
+		return fn(ctx, tx)
+	})
+}
+
+// Step runs fn as the named step of a flow: its rows, its events and a receipt
+// with its result in one transaction. A second run returns the stored result.
+func Step[T any](ctx context.Context, db *DB, flowID, step string, fn func(ctx context.Context, tx *Tx) (T, error)) (T, error) {
+	var result T
+	err := db.Tx(ctx, func(ctx context.Context, tx *Tx) error {
+		scope := "flow:" + flowID
+		first, err := tx.receipt(ctx, scope, step)
+		if err != nil {
+			return err
+		}
+		if !first {
+			return tx.storedResult(ctx, scope, step, &result)
+		}
+		if result, err = fn(ctx, tx); err != nil {
+			return err
+		}
+		return tx.storeResult(ctx, scope, step, result)
+	})
+	return result, err
+}
+
+// receipt claims (scope, name) and says whether it is the first to do so. A
+// rival transaction waits here until this one is over.
+func (tx *Tx) receipt(ctx context.Context, scope, name string) (first bool, err error) {
+	res, err := tx.ExecContext(ctx,
+		`INSERT INTO receipts (scope, name, result, created_at) VALUES ($1, $2, '', $3) ON CONFLICT DO NOTHING`,
+		scope, name, Now())
+	if err != nil {
+		return false, fmt.Errorf("writing a receipt: %w", err)
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
+}
+
+func (tx *Tx) storeResult(ctx context.Context, scope, name string, result any) error {
+	b, err := json.Marshal(result)
+	if err != nil {
+		return fmt.Errorf("encoding the result of %s: %w", name, err)
+	}
+	_, err = tx.ExecContext(ctx,
+		`UPDATE receipts SET result = $1 WHERE scope = $2 AND name = $3`, string(b), scope, name)
+	return err
+}
+
+func (tx *Tx) storedResult(ctx context.Context, scope, name string, result any) error {
+	var text string
+	err := tx.QueryRowContext(ctx,
+		`SELECT result FROM receipts WHERE scope = $1 AND name = $2`, scope, name).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("the receipt of %s went away", name)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the receipt of %s: %w", name, err)
+	}
+	return json.Unmarshal([]byte(text), result)
+}
+
+// PruneReceipts forgets receipts older than age. It must be longer than the
+// bus may deliver an event again and than a flow may last.
+func (db *DB) PruneReceipts(ctx context.Context, age time.Duration) error {
+	return db.Tx(ctx, func(ctx context.Context, tx *Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM receipts WHERE created_at < $1`, Now()-age.Milliseconds())
+		return err
+	})
+}
