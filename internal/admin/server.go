@@ -1,0 +1,133 @@
+package admin
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+)
+
+const (
+	maxRequest = 64 << 10 // bytes of a request's body
+	// callTime is how long a call may take; hashing a password is the longest
+	// part, and several may wait for it.
+	callTime = 30 * time.Second
+)
+
+// Server answers the calls of commands while a node runs.
+type Server struct {
+	dir    string
+	http   *http.Server
+	logger *slog.Logger
+	done   chan struct{} // closed when serving has ended
+}
+
+// Serve listens on a free loopback port, writes dir/admin.json and answers calls
+// with ops until Close. The caller must hold the folder's lock.
+func Serve(dir string, ops Operations, logger *slog.Logger) (*Server, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	token := newToken()
+	s := &Server{dir: dir, logger: logger, done: make(chan struct{})}
+	s.http = &http.Server{
+		Handler:           authorized(token, routes(ops, logger)),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       callTime,
+		WriteTimeout:      callTime + 5*time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		defer close(s.done)
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("the admin server ended", "error", err)
+		}
+	}()
+	// The file comes last: who can read it, finds somebody listening.
+	if err := (address{Address: l.Addr().String(), Token: token, PID: os.Getpid()}).write(dir); err != nil {
+		return nil, errors.Join(unusable(dir, err), s.http.Close())
+	}
+	return s, nil
+}
+
+// Close removes admin.json, lets running calls end until ctx is done, and stops.
+func (s *Server) Close(ctx context.Context) error {
+	err := os.Remove(addressPath(s.dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	shutdownErr := s.http.Shutdown(ctx)
+	if shutdownErr != nil {
+		shutdownErr = errors.Join(shutdownErr, s.http.Close())
+	}
+	<-s.done
+	return errors.Join(err, shutdownErr)
+}
+
+func routes(ops Operations, logger *slog.Logger) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ping", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	handle(mux, addUser(), ops, logger)
+	handle(mux, listChannels(), ops, logger)
+	handle(mux, rotateKey(), ops, logger)
+	return mux
+}
+
+func handle[In, Out any](mux *http.ServeMux, op operation[In, Out], ops Operations, logger *slog.Logger) {
+	mux.HandleFunc("POST "+op.path, func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), callTime)
+		defer cancel()
+		var in In
+		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&in); err != nil {
+			reply(w, http.StatusBadRequest, failure{Code: errs.Invalid, Message: "the request cannot be read: " + err.Error()})
+			return
+		}
+		out, err := op.run(ops, ctx, in)
+		if err != nil {
+			logger.Warn("a command failed", "operation", op.path, "error", err)
+			reply(w, http.StatusUnprocessableEntity, failure{Code: errs.CodeOf(err), Message: err.Error()})
+			return
+		}
+		logger.Info("did a command", "operation", op.path)
+		reply(w, http.StatusOK, out)
+	})
+}
+
+// failure is an error on its way to the command. The operator may read all of
+// it, so Message is the whole error text.
+type failure struct {
+	Code    errs.Code `json:"code"`
+	Message string    `json:"message"`
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// Nothing can be done for a command that has gone away.
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// authorized lets only calls with the token through.
+func authorized(token string, next http.Handler) http.Handler {
+	want := []byte("Bearer " + token)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
+			reply(w, http.StatusUnauthorized, failure{Code: errs.Unauthenticated, Message: "the token of admin.json is needed"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
