@@ -1,0 +1,128 @@
+// Package cmaf writes and reads fragmented MP4 as CMAF wants it, and copies
+// such fragments into one progressive MP4. It is pure: bytes in, bytes out.
+//
+// Boxes follow ISO/IEC 14496-12 (ISOBMFF), H.264 in them 14496-15, the profile
+// of it all 23000-19 (CMAF), and Opus "Encapsulation of Opus in ISOBMFF".
+// A file has at most one video track (id 1) and one audio track (id 2).
+package cmaf
+
+import "bytes"
+
+// Track ids and the timescale of video, in units per second. Audio counts in
+// its sample rate, see AudioConfig.Timescale.
+const (
+	VideoTrackID   = 1
+	AudioTrackID   = 2
+	VideoTimescale = 90000
+	OpusTimescale  = 48000
+)
+
+// VideoConfig is one H.264 parameter set. Make it with ParseAVC.
+type VideoConfig struct {
+	SPS, PPS      []byte // NAL units without start code or length
+	Width, Height int    // pixels, after cropping
+}
+
+// Equal tells whether both are the same parameter set, so that a player need
+// not be told of a new one.
+func (c VideoConfig) Equal(o VideoConfig) bool {
+	return bytes.Equal(c.SPS, o.SPS) && bytes.Equal(c.PPS, o.PPS)
+}
+
+// AudioCodec is a codec that an audio track can have.
+type AudioCodec uint8
+
+// The audio codecs.
+const (
+	Opus AudioCodec = iota + 1
+	AAC
+)
+
+func (c AudioCodec) String() string {
+	switch c {
+	case Opus:
+		return "Opus"
+	case AAC:
+		return "AAC"
+	}
+	return "unknown audio codec"
+}
+
+// AudioConfig describes an audio track.
+type AudioConfig struct {
+	Codec      AudioCodec
+	SampleRate int    // Hz; of Opus: the encoder's input, for information only
+	Channels   int    // 1 or 2
+	PreSkip    uint16 // Opus only: samples at 48 kHz to drop at the start
+	ASC        []byte // AAC only: the AudioSpecificConfig (14496-3, 1.6.2.1)
+}
+
+// Timescale returns the units per second of the track: 48000 for Opus,
+// whatever was encoded, else the sample rate.
+func (c AudioConfig) Timescale() uint32 {
+	if c.Codec == Opus {
+		return OpusTimescale
+	}
+	return uint32(c.SampleRate)
+}
+
+// CodecString returns the name for a CODECS attribute (RFC 6381).
+func (c AudioConfig) CodecString() string {
+	if c.Codec == Opus {
+		return "opus"
+	}
+	return "mp4a.40.2"
+}
+
+// Equal tells whether both describe the same track.
+func (c AudioConfig) Equal(o AudioConfig) bool {
+	return c.Codec == o.Codec && c.SampleRate == o.SampleRate && c.Channels == o.Channels &&
+		c.PreSkip == o.PreSkip && bytes.Equal(c.ASC, o.ASC)
+}
+
+// Init describes the tracks of an init segment; one of them may be nil.
+type Init struct {
+	Video *VideoConfig
+	Audio *AudioConfig
+}
+
+// Codecs returns the codecs of the tracks for a CODECS attribute, video first.
+func (i Init) Codecs() []string {
+	var codecs []string
+	if i.Video != nil {
+		codecs = append(codecs, i.Video.Codec())
+	}
+	if i.Audio != nil {
+		codecs = append(codecs, i.Audio.CodecString())
+	}
+	return codecs
+}
+
+// Sample is one access unit: a video picture or an audio frame.
+type Sample struct {
+	Duration          uint32 // in the track's timescale
+	CompositionOffset int32  // presentation minus decoding time, same units
+	Key               bool   // decodable without any other; always so for audio
+	Data              []byte // video: AVCC, every NAL unit after its 4-byte length
+}
+
+// Run is the samples of one track in a fragment, in decoding order.
+type Run struct {
+	BaseTime uint64 // decoding time of the first sample, in the track's timescale
+	Samples  []Sample
+}
+
+// Duration returns the length of the run in the track's timescale.
+func (r *Run) Duration() uint64 {
+	var d uint64
+	for i := range r.Samples {
+		d += uint64(r.Samples[i].Duration)
+	}
+	return d
+}
+
+// Fragment is one moof with its mdat. A track without samples is nil.
+type Fragment struct {
+	Sequence     uint32
+	Video, Audio *Run
+}
