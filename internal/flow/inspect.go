@@ -1,0 +1,269 @@
+package flow
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dbos-inc/dbos-transact-golang/dbos"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+)
+
+// Status is where a flow stands.
+type Status string
+
+// The states of a flow. The last four are final.
+const (
+	Queued    Status = "queued" // interrupted, waits to be taken up by a node
+	Running   Status = "running"
+	Done      Status = "done"
+	Failed    Status = "failed" // its function returned an error
+	Cancelled Status = "cancelled"
+	Abandoned Status = "abandoned" // crashed its node too often to be tried again
+)
+
+// Final says whether nothing more will happen to the flow.
+func (s Status) Final() bool { return s != Queued && s != Running }
+
+func statusOf(s dbos.WorkflowStatusType) Status {
+	switch s {
+	case dbos.WorkflowStatusPending:
+		return Running
+	case dbos.WorkflowStatusSuccess:
+		return Done
+	case dbos.WorkflowStatusError:
+		return Failed
+	case dbos.WorkflowStatusCancelled:
+		return Cancelled
+	case dbos.WorkflowStatusMaxRecoveryAttemptsExceeded:
+		return Abandoned
+	}
+	return Queued
+}
+
+func (s Status) dbos() []dbos.WorkflowStatusType {
+	switch s {
+	case Running:
+		return []dbos.WorkflowStatusType{dbos.WorkflowStatusPending}
+	case Done:
+		return []dbos.WorkflowStatusType{dbos.WorkflowStatusSuccess}
+	case Failed:
+		return []dbos.WorkflowStatusType{dbos.WorkflowStatusError}
+	case Cancelled:
+		return []dbos.WorkflowStatusType{dbos.WorkflowStatusCancelled}
+	case Abandoned:
+		return []dbos.WorkflowStatusType{dbos.WorkflowStatusMaxRecoveryAttemptsExceeded}
+	}
+	return []dbos.WorkflowStatusType{dbos.WorkflowStatusEnqueued, dbos.WorkflowStatusDelayed}
+}
+
+// Info is what is known of one flow.
+type Info struct {
+	ID        string
+	Name      string
+	Status    Status
+	Node      string // who runs it or ran it last
+	Attempts  int    // how often a node has taken it up
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	EndedAt   time.Time       // zero while it is not final
+	Input     json.RawMessage // of one flow only, not in lists
+	Output    json.RawMessage // of one flow only, when it is done
+	Error     string          // why it failed
+}
+
+// StepInfo is one finished step of a flow.
+type StepInfo struct {
+	Name      string
+	StartedAt time.Time
+	EndedAt   time.Time
+	Output    json.RawMessage // what it returned, nil when it failed
+	Error     string          // why it failed
+}
+
+// Filter selects flows; an empty field selects all.
+type Filter struct {
+	Name     string
+	IDPrefix string
+	Status   []Status
+	Limit    int // 100 when zero
+	Offset   int
+}
+
+// List returns the flows that the filter selects, newest first.
+func (e *Engine) List(ctx context.Context, f Filter) ([]Info, error) {
+	if err := errors.Join(ctx.Err(), e.ready()); err != nil {
+		return nil, err
+	}
+	if f.Limit <= 0 {
+		f.Limit = 100
+	}
+	opts := []dbos.ListWorkflowsOption{
+		dbos.WithFilterLimit(f.Limit), dbos.WithFilterSortDesc(),
+		dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false),
+	}
+	if f.Offset > 0 {
+		opts = append(opts, dbos.WithFilterOffset(f.Offset))
+	}
+	if f.Name != "" {
+		opts = append(opts, dbos.WithFilterName(f.Name))
+	}
+	if f.IDPrefix != "" {
+		opts = append(opts, dbos.WithFilterWorkflowIDPrefix(f.IDPrefix))
+	}
+	if len(f.Status) > 0 {
+		var all []dbos.WorkflowStatusType
+		for _, s := range f.Status {
+			all = append(all, s.dbos()...)
+		}
+		opts = append(opts, dbos.WithFilterStatus(all...))
+	}
+	return e.list(ctx, opts)
+}
+
+// Status returns one flow, NotFound when there is none under that id.
+func (e *Engine) Status(ctx context.Context, id string) (Info, error) {
+	if err := errors.Join(ctx.Err(), e.ready()); err != nil {
+		return Info{}, err
+	}
+	found, err := e.list(ctx, []dbos.ListWorkflowsOption{
+		dbos.WithFilterWorkflowIDs(id), dbos.WithFilterLoadInput(true), dbos.WithFilterLoadOutput(true),
+	})
+	if err != nil {
+		return Info{}, err
+	}
+	if len(found) == 0 {
+		return Info{}, noFlow(id)
+	}
+	return found[0], nil
+}
+
+func (e *Engine) list(ctx context.Context, opts []dbos.ListWorkflowsOption) ([]Info, error) {
+	dc, done := e.client(ctx)
+	defer done()
+	rows, err := dbos.ListWorkflows(dc, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("listing flows: %w", err)
+	}
+	out := make([]Info, len(rows))
+	for i, row := range rows {
+		out[i] = Info{
+			ID: row.ID, Name: row.Name, Status: statusOf(row.Status), Node: row.ExecutorID, Attempts: row.Attempts,
+			CreatedAt: row.CreatedAt.UTC(), UpdatedAt: row.UpdatedAt.UTC(),
+			Input: rawJSON(row.Input), Output: rawJSON(row.Output),
+		}
+		if !row.CompletedAt.IsZero() {
+			out[i].EndedAt = row.CompletedAt.UTC()
+		}
+		if row.Error != nil {
+			out[i].Error = row.Error.Error()
+		}
+	}
+	return out, nil
+}
+
+// Timeline returns the finished steps of a flow in the order they ran.
+func (e *Engine) Timeline(ctx context.Context, id string) ([]StepInfo, error) {
+	if _, err := e.Status(ctx, id); err != nil {
+		return nil, err
+	}
+	dc, done := e.client(ctx)
+	defer done()
+	steps, err := dbos.GetWorkflowSteps(dc, id)
+	if err != nil {
+		return nil, fmt.Errorf("the steps of flow %s: %w", id, err)
+	}
+	out := make([]StepInfo, len(steps))
+	for i, s := range steps {
+		out[i] = StepInfo{Name: s.StepName, StartedAt: s.StartedAt.UTC(), EndedAt: s.CompletedAt.UTC()}
+		var rec record
+		if err := json.Unmarshal(rawJSON(s.Output), &rec); err != nil {
+			return nil, fmt.Errorf("step %s of flow %s: %w", s.StepName, id, err)
+		}
+		out[i].Output = rec.Value
+		if rec.Error != nil {
+			out[i].Error = rec.Error.Text
+		}
+	}
+	return out, nil
+}
+
+// Cancel ends a flow for good: its running step is interrupted, no other step
+// begins. What its steps did stays done. A flow that is final stays as it is.
+func (e *Engine) Cancel(ctx context.Context, id string) error {
+	if err := errors.Join(ctx.Err(), e.ready()); err != nil {
+		return err
+	}
+	dc, done := e.client(ctx)
+	defer done()
+	err := dbos.CancelWorkflow(dc, id)
+	if errors.Is(err, dbos.ErrNonExistentWorkflow) {
+		return noFlow(id)
+	}
+	if err != nil {
+		return fmt.Errorf("cancelling flow %s: %w", id, err)
+	}
+	// The row says so first: a run that sees its context end finds it.
+	e.interruptRuns(id)
+	return nil
+}
+
+func (e *Engine) interruptRuns(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for x := range e.active[id] {
+		x.cancel(errCancelled)
+	}
+}
+
+// interruptCancelled ends the runs of flows that another node cancelled. It
+// matters on a shared database only.
+func (e *Engine) interruptCancelled(ctx context.Context) {
+	if e.cfg.URL == "" {
+		return
+	}
+	e.mu.Lock()
+	ids := make([]string, 0, len(e.active))
+	for id := range e.active {
+		ids = append(ids, id)
+	}
+	e.mu.Unlock()
+	if len(ids) == 0 {
+		return
+	}
+	cancelled, err := e.list(ctx, []dbos.ListWorkflowsOption{
+		dbos.WithFilterWorkflowIDs(ids...), dbos.WithFilterStatus(dbos.WorkflowStatusCancelled),
+		dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false),
+	})
+	if err != nil {
+		if ctx.Err() == nil && e.dbos.Err() == nil {
+			e.log.Warn("cannot see which flows were cancelled", "err", err)
+		}
+		return
+	}
+	for _, info := range cancelled {
+		e.interruptRuns(info.ID)
+	}
+}
+
+// client returns DBOS under a context that ends with ctx. It has none of ctx's
+// values: within a flow DBOS would count the call as one of its steps.
+func (e *Engine) client(ctx context.Context) (dbos.Context, func()) {
+	dc, cancel := dbos.WithCancel(e.dbos)
+	stop := context.AfterFunc(ctx, cancel)
+	return dc, func() { stop(); cancel() }
+}
+
+func noFlow(id string) error { return errs.Newf(errs.NotFound, "there is no flow %q", id) }
+
+// rawJSON returns a stored value. DBOS hands it out as the text of its JSON.
+func rawJSON(v any) json.RawMessage {
+	text, ok := v.(string)
+	if !ok || text == "" {
+		return nil
+	}
+	return json.RawMessage(text)
+}

@@ -1,0 +1,123 @@
+package flow
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+
+	"github.com/dbos-inc/dbos-transact-golang/dbos"
+	_ "github.com/dbos-inc/dbos-transact-golang/dbos/driver/sqlite" // lets DBOS read modernc's error codes
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// schema is the PostgreSQL schema of the flows' tables.
+const schema = "flow"
+
+// open connects twice: DBOS closes its connections when it shuts down, and the
+// lease is given back after that.
+func (e *Engine) open(ctx context.Context) error {
+	cfg := dbos.Config{
+		AppName:            appName,
+		ApplicationVersion: appVersion,
+		ExecutorID:         e.cfg.NodeID,
+		DatabaseSchema:     schema,
+		// DBOS reports its own routine as information.
+		Logger: slog.New(quiet{e.log.Handler()}).With("part", "dbos"),
+	}
+	leaseDB, now, closeDBOS, err := e.connect(ctx, &cfg)
+	if err != nil {
+		return err
+	}
+	// WithoutCancel: a parent that is cancelled marks all flows as cancelled.
+	e.dbos, err = dbos.NewContext(context.WithoutCancel(ctx), cfg)
+	if err != nil {
+		closeDBOS()
+		return errors.Join(err, leaseDB.Close())
+	}
+	if err := e.check(); err != nil {
+		return errors.Join(err, dbos.Shutdown(e.dbos, e.cfg.LeaseTime), leaseDB.Close())
+	}
+	e.lease = &leases{db: leaseDB, now: now, table: "node_leases", node: e.cfg.NodeID, length: e.cfg.LeaseTime}
+	if e.cfg.URL != "" {
+		e.lease.table = schema + ".node_leases"
+	}
+	if err := e.lease.create(ctx, e.cfg.URL != ""); err != nil {
+		return errors.Join(err, dbos.Shutdown(e.dbos, e.cfg.LeaseTime), leaseDB.Close())
+	}
+	return nil
+}
+
+// check makes sure that DBOS took what it was told: environment variables
+// override its configuration.
+func (e *Engine) check() error {
+	if got := e.dbos.GetExecutorID(); got != e.cfg.NodeID {
+		return fmt.Errorf("the environment variable DBOS__VMID makes this node %q instead of %q: unset it", got, e.cfg.NodeID)
+	}
+	if got := e.dbos.GetApplicationVersion(); got != appVersion {
+		return fmt.Errorf("the environment variable DBOS__APPVERSION changes the version of flows to %q: unset it", got)
+	}
+	if _, ok := e.dbos.(recoverer); !ok {
+		return errors.New("this version of DBOS cannot take up the flows of another node")
+	}
+	return nil
+}
+
+func (e *Engine) connect(ctx context.Context, cfg *dbos.Config) (lease *sql.DB, now string, closeDBOS func(), err error) {
+	if e.cfg.URL != "" {
+		return e.connectPostgres(ctx, cfg)
+	}
+	dsn := sqliteDSN(e.cfg.Path)
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	lease, err = sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, "", nil, errors.Join(err, db.Close())
+	}
+	// SQLite has one writer at a time: queueing in Go is fair and never busy.
+	db.SetMaxOpenConns(1)
+	lease.SetMaxOpenConns(1)
+	cfg.SQLiteSystemDB = db
+	return lease, "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)", func() { _ = db.Close() }, nil
+}
+
+// sqliteDSN names the file as a URI, so that any byte may stand in its path.
+// synchronous=FULL: a recorded step survives a power cut (DBOS's own default
+// is NORMAL, which may lose it).
+func sqliteDSN(path string) string {
+	return "file:" + (&url.URL{Path: path}).EscapedPath() +
+		"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
+}
+
+func (e *Engine) connectPostgres(ctx context.Context, cfg *dbos.Config) (*sql.DB, string, func(), error) {
+	conf, err := pgxpool.ParseConfig(e.cfg.URL)
+	if err != nil {
+		return nil, "", nil, fmt.Errorf("the database URL: %w", err)
+	}
+	conf.MaxConns = max(conf.MaxConns, 10)
+	conf.ConnConfig.RuntimeParams["application_name"] = appName + "-flow"
+	conf.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "60000"
+	pool, err := pgxpool.NewWithConfig(ctx, conf)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	lease := stdlib.OpenDB(*conf.ConnConfig)
+	lease.SetMaxOpenConns(1)
+	cfg.SystemDBPool = pool
+	return lease, "(extract(epoch FROM clock_timestamp()) * 1000)::bigint", pool.Close, nil
+}
+
+// quiet drops what is less than a warning.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && q.Handler.Enabled(ctx, l)
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
+func (q quiet) WithGroup(name string) slog.Handler       { return quiet{q.Handler.WithGroup(name)} }
