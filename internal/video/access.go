@@ -1,0 +1,52 @@
+package video
+
+import (
+	"context"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/identity"
+	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
+)
+
+// MayRead returns nil if who asks may read about the video: its row, its
+// history. A valid video is everybody's, any other its owner's and the admins'.
+// Errors: errs.NotFound, also for a video that exists and is not theirs to see.
+func (s *Service) MayRead(ctx context.Context, videoID string) error {
+	_, err := s.readable(ctx, videoID)
+	return err
+}
+
+func (s *Service) readable(ctx context.Context, videoID string) (sqlc.Video, error) {
+	v, err := s.find(ctx, videoID)
+	if err != nil {
+		return v, err
+	}
+	if open := v.Status == event.StatusValid && v.Visibility != private; !open && !governs(ctx, v) {
+		return sqlc.Video{}, notFound(videoID)
+	}
+	return v, nil
+}
+
+// MediaAccess returns whose recording it is and under which prefix its objects
+// lie (without a slash at its end), if who asks may play it. Processing and
+// valid videos are everybody's; invalid and failed ones are their owner's and
+// the admins', and private: no shared cache may keep them. Errors:
+// errs.NotFound, also for a video that exists and is not theirs to see.
+func (s *Service) MediaAccess(ctx context.Context, videoID string) (channel, prefix string, privately bool, err error) {
+	v, err := s.find(ctx, videoID)
+	if err != nil {
+		return "", "", false, err
+	}
+	watchable := v.Status == event.StatusProcessing || v.Status == event.StatusValid
+	privately = !watchable || v.Visibility == private
+	if privately && !governs(ctx, v) {
+		return "", "", false, notFound(videoID)
+	}
+	return v.Channel, v.Prefix, privately, nil
+}
+
+// governs says whether who asks is the video's owner or an admin.
+func governs(ctx context.Context, v sqlc.Video) bool {
+	p, ok := identity.From(ctx)
+	return ok && (p.ID == v.Channel || p.Roles.Has(identity.Admin))
+}

@@ -1,0 +1,146 @@
+package video
+
+import (
+	"context"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
+)
+
+// The service's consumers. Their names are also those of their receipts.
+const (
+	catalogueConsumer = "video-catalogue"
+	deleteConsumer    = "video-delete"
+)
+
+// Consumers returns what the video manager hears. It says recording-ready,
+// VideoStatusUpdated and VideoDeleted.
+func (s *Service) Consumers() []event.Consumer {
+	return []event.Consumer{
+		{
+			Name: catalogueConsumer,
+			Filters: []event.Filter{
+				{Source: event.SourceStreaming, Type: event.RecordingStateChange{}.EventType()},
+				{Source: event.SourceVideoManager, Type: event.MP4ProcessingComplete{}.EventType()},
+				{Source: event.SourceVideoManager, Type: event.MP4ProcessingFailed{}.EventType()},
+				{Source: event.SourcePluginManager, Type: event.LifeCycleComplete{}.EventType()},
+			},
+			Handle: s.handle,
+		},
+		{
+			Name:    deleteConsumer,
+			Filters: []event.Filter{{Source: event.SourceVideoManager, Type: event.VideoDeleted{}.EventType()}},
+			Handle:  s.removeObjects,
+		},
+	}
+}
+
+// handle brings one fact into the catalogue. The facts of a video may come in
+// any order and several times: the row keeps what has come, and what needs two
+// facts happens with the second.
+func (s *Service) handle(ctx context.Context, e event.Envelope) error {
+	switch e.DetailType {
+	case event.RecordingStateChange{}.EventType():
+		return s.recordingEnded(ctx, e)
+	case event.MP4ProcessingComplete{}.EventType():
+		return s.processingComplete(ctx, e)
+	case event.MP4ProcessingFailed{}.EventType():
+		return s.processingFailed(ctx, e)
+	case event.LifeCycleComplete{}.EventType():
+		return s.lifecycleComplete(ctx, e)
+	}
+	return nil
+}
+
+func (s *Service) recordingEnded(ctx context.Context, e event.Envelope) error {
+	var d event.RecordingStateChange
+	if err := e.Decode(&d); err != nil {
+		return s.ignore(e, err)
+	}
+	if d.RecordingStatus != event.RecordingEnd {
+		return nil
+	}
+	if err := checkRecording(d); err != nil {
+		return s.ignore(e, err)
+	}
+	username, err := s.channels.Username(ctx, d.ChannelName)
+	switch {
+	case errs.CodeOf(err) == errs.NotFound:
+		username = d.ChannelName // the owner is gone, the recording is not
+	case err != nil:
+		return err
+	}
+	return s.change(ctx, e, d.StreamID, d.ChannelName, func(v *sqlc.Video) []event.Envelope {
+		return s.recorded(v, e, d, username)
+	})
+}
+
+func (s *Service) processingComplete(ctx context.Context, e event.Envelope) error {
+	var d event.MP4ProcessingComplete
+	if err := e.Decode(&d); err != nil {
+		return s.ignore(e, err)
+	}
+	if err := checkIDs(d.ID, d.ChannelName); err != nil {
+		return s.ignore(e, err)
+	}
+	return s.change(ctx, e, d.ID, d.ChannelName, func(v *sqlc.Video) []event.Envelope {
+		return s.processed(v, d)
+	})
+}
+
+func (s *Service) processingFailed(ctx context.Context, e event.Envelope) error {
+	var d event.MP4ProcessingFailed
+	if err := e.Decode(&d); err != nil {
+		return s.ignore(e, err)
+	}
+	if err := checkIDs(d.ID, d.ChannelName); err != nil {
+		return s.ignore(e, err)
+	}
+	return s.change(ctx, e, d.ID, d.ChannelName, func(v *sqlc.Video) []event.Envelope {
+		return s.failed(v, e, d)
+	})
+}
+
+func (s *Service) lifecycleComplete(ctx context.Context, e event.Envelope) error {
+	var d event.LifeCycleComplete
+	if err := e.Decode(&d); err != nil {
+		return s.ignore(e, err)
+	}
+	if err := checkIDs(d.ID, d.ChannelName); err != nil {
+		return s.ignore(e, err)
+	}
+	return s.change(ctx, e, d.ID, d.ChannelName, func(v *sqlc.Video) []event.Envelope {
+		return s.judged(v, e, d)
+	})
+}
+
+// change applies an event to its video's row, once, and says what follows from
+// it in the same transaction. A video whose first fact this is gets its row.
+func (s *Service) change(ctx context.Context, e event.Envelope, id, channel string, apply func(*sqlc.Video) []event.Envelope) error {
+	return s.db.Once(ctx, catalogueConsumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
+		v, err := claim(ctx, tx, id, channel)
+		if err != nil {
+			return err
+		}
+		if v.DeletedAt > 0 {
+			// Somebody worked on while it was deleted: there may be objects
+			// again. The new time tells a sweep that runs just now.
+			v.DeletedAt, v.Swept = max(store.Now(), v.DeletedAt+1), false
+			return save(ctx, tx, v)
+		}
+		follows := apply(&v)
+		if err := save(ctx, tx, v); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, follows...)
+	})
+}
+
+// ignore drops an event that can never be understood: trying again does not
+// mend it. It leaves no trace but the log.
+func (s *Service) ignore(e event.Envelope, err error) error {
+	s.log.Error("an event that the video manager does not understand", "type", e.DetailType, "event", e.ID, "err", err)
+	return nil
+}

@@ -1,0 +1,249 @@
+package video
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/identity"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
+)
+
+// Video is a video as the API shows it.
+type Video struct {
+	ID          string      `json:"id"`
+	Channel     string      `json:"channel" doc:"id of the channel, which is its owner's sub"`
+	Author      VideoAuthor `json:"author"`
+	CreatedAt   string      `json:"createdAt" format:"date-time"`
+	Thumbnail   string      `json:"thumbnail" doc:"URL of a JPEG; empty while there is none"`
+	StreamURL   string      `json:"streamURL" doc:"URL of the HLS playlist"`
+	PlaybackURL string      `json:"playbackURL" doc:"URL of the MP4; empty while there is none"`
+	Title       string      `json:"title,omitempty"`
+	Tags        []string    `json:"tags,omitempty" nullable:"false"`
+	Event       string      `json:"event,omitempty" doc:"event tag: a conference, a campaign"`
+	Duration    int64       `json:"duration" doc:"milliseconds"`
+	Width       int64       `json:"width" doc:"pixels; 0 while unknown"`
+	Height      int64       `json:"height" doc:"pixels; 0 while unknown"`
+	Status      string      `json:"status" enum:"processing,valid,invalid,failed"`
+	Reason      string      `json:"reason,omitempty" doc:"why it is not valid; for its owner and admins"`
+}
+
+// VideoAuthor is whose video it is, by the name that people see.
+type VideoAuthor struct {
+	Username string `json:"username"`
+}
+
+// PageQuery asks for a page of a list. It is exported for huma to fill it in.
+type PageQuery struct {
+	Offset string `query:"offset" maxLength:"256" doc:"nextPage of the page before, unread"`
+	Limit  int    `query:"limit" default:"10" minimum:"1" maximum:"100" doc:"rows on a page"`
+}
+
+type list struct {
+	CacheControl string `header:"Cache-Control"`
+	Body         store.List[Video]
+}
+
+type one struct{ Body Video }
+
+// ByID names a video or a channel in the path.
+type ByID struct {
+	ID string `path:"id" maxLength:"128"`
+}
+
+const (
+	// noCache: what a list shows is what is true now. A page asks again when it
+	// hears of a change, and must not get the old answer.
+	noCache = "no-cache"
+	// previewCache is the contract's five seconds.
+	previewCache = "public, max-age=5"
+	previewLimit = 5
+)
+
+// Register adds the video manager's operations to the API.
+func (s *Service) Register(api huma.API) {
+	get := func(id, path, summary string) huma.Operation {
+		return huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{"videos"}}
+	}
+	huma.Register(api, get("list-videos", "/api/videos", "Valid public videos, newest first"), s.listPublic)
+	huma.Register(api, get("list-event-videos", "/api/videos/{event}", "Valid public videos of an event tag"), s.listEvent)
+	huma.Register(api, get("preview-event-videos", "/api/videos/{event}/preview", "The newest videos of an event tag"), s.previewEvent)
+	huma.Register(api, get("get-video", "/api/video/{id}", "One video"), s.getVideo)
+	huma.Register(api, get("list-my-videos", "/api/channel/videos", "My videos, whatever their status"), s.listMine)
+	huma.Register(api, get("list-channel-videos", "/api/channel/{id}/videos", "Somebody's valid public videos"), s.listChannel)
+	huma.Register(api, huma.Operation{
+		OperationID: "update-video", Method: http.MethodPatch, Path: "/api/video/{id}",
+		Summary: "Title and event tag, by the owner or an admin", Tags: []string{"videos"},
+	}, s.updateVideo)
+	huma.Register(api, huma.Operation{
+		OperationID: "delete-video", Method: http.MethodDelete, Path: "/api/video/{id}",
+		Summary: "Delete a video and its files, by the owner or an admin", Tags: []string{"videos"},
+		DefaultStatus: http.StatusNoContent,
+	}, func(ctx context.Context, in *ByID) (*struct{}, error) {
+		return nil, s.Delete(ctx, in.ID)
+	})
+}
+
+func (s *Service) listPublic(ctx context.Context, in *PageQuery) (*list, error) {
+	return s.list(ctx, *in, func(q *sqlc.Queries, p store.Page) ([]sqlc.Video, error) {
+		return q.ListPublic(ctx, sqlc.ListPublicParams{At: p.After.At, LastID: p.After.ID, RowCount: rows(p)})
+	})
+}
+
+func (s *Service) listEvent(ctx context.Context, in *struct {
+	Event string `path:"event" maxLength:"64"`
+	PageQuery
+}) (*list, error) {
+	return s.eventPage(ctx, in.Event, in.PageQuery)
+}
+
+func (s *Service) eventPage(ctx context.Context, tag string, pg PageQuery) (*list, error) {
+	if err := checkEventTag(tag); err != nil {
+		return nil, err
+	}
+	return s.list(ctx, pg, func(q *sqlc.Queries, p store.Page) ([]sqlc.Video, error) {
+		return q.ListEvent(ctx, sqlc.ListEventParams{EventTag: tag, At: p.After.At, LastID: p.After.ID, RowCount: rows(p)})
+	})
+}
+
+func (s *Service) previewEvent(ctx context.Context, in *struct {
+	Event string `path:"event" maxLength:"64"`
+	Limit int    `query:"limit" default:"5" minimum:"1" maximum:"100"`
+}) (*list, error) {
+	if in.Limit == 0 {
+		in.Limit = previewLimit
+	}
+	out, err := s.eventPage(ctx, in.Event, PageQuery{Limit: in.Limit})
+	if err != nil {
+		return nil, err
+	}
+	out.CacheControl = previewCache
+	return out, nil
+}
+
+func (s *Service) listMine(ctx context.Context, in *PageQuery) (*list, error) {
+	me, err := identity.Require(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.list(ctx, *in, func(q *sqlc.Queries, p store.Page) ([]sqlc.Video, error) {
+		return q.ListChannel(ctx, sqlc.ListChannelParams{Channel: me.ID, At: p.After.At, LastID: p.After.ID, RowCount: rows(p)})
+	})
+}
+
+func (s *Service) listChannel(ctx context.Context, in *struct {
+	ByID
+	PageQuery
+}) (*list, error) {
+	return s.list(ctx, in.PageQuery, func(q *sqlc.Queries, p store.Page) ([]sqlc.Video, error) {
+		return q.ListChannelPublic(ctx, sqlc.ListChannelPublicParams{Channel: in.ID, At: p.After.At, LastID: p.After.ID, RowCount: rows(p)})
+	})
+}
+
+func (s *Service) getVideo(ctx context.Context, in *ByID) (*one, error) {
+	v, err := s.readable(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &one{Body: s.show(ctx, v)}, nil
+}
+
+// VideoUpdate is what people may change of a video; what is absent stays.
+type VideoUpdate struct {
+	Title *string `json:"title,omitempty" maxLength:"200" doc:"wins over what plugins call it; empty: theirs again"`
+	Event *string `json:"event,omitempty" maxLength:"64" doc:"event tag, of letters, digits, - and _; empty: none"`
+}
+
+func (s *Service) updateVideo(ctx context.Context, in *struct {
+	ByID
+	Body VideoUpdate
+}) (*one, error) {
+	if in.Body.Event != nil && *in.Body.Event != "" {
+		if err := checkEventTag(*in.Body.Event); err != nil {
+			return nil, err
+		}
+	}
+	var changed sqlc.Video
+	err := s.govern(ctx, in.ID, func(_ context.Context, _ *store.Tx, v *sqlc.Video) error {
+		if in.Body.Title != nil {
+			v.TypedTitle = clean(*in.Body.Title, maxTitle)
+		}
+		if in.Body.Event != nil {
+			v.EventTag = *in.Body.Event
+		}
+		changed = *v
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &one{Body: s.show(ctx, changed)}, nil
+}
+
+func (s *Service) list(ctx context.Context, in PageQuery, read func(*sqlc.Queries, store.Page) ([]sqlc.Video, error)) (*list, error) {
+	p, err := store.ParsePage(in.Offset, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	found, err := read(sqlc.New(s.db.Read()), p)
+	if err != nil {
+		return nil, fmt.Errorf("listing videos: %w", err)
+	}
+	body := store.MakeList(p, found,
+		func(v sqlc.Video) store.Key { return store.Key{At: v.CreatedAt, ID: v.ID} },
+		func(v sqlc.Video) Video { return s.show(ctx, v) })
+	return &list{CacheControl: noCache, Body: body}, nil
+}
+
+// rows is how many rows a query reads: one more than the page has.
+func rows(p store.Page) int32 { return int32(p.Limit) + 1 } //nolint:gosec // at most store.MaxLimit
+
+// show is the video for who asks.
+func (s *Service) show(ctx context.Context, v sqlc.Video) Video {
+	out := Video{
+		ID:          v.ID,
+		Channel:     v.Channel,
+		Author:      VideoAuthor{Username: v.Username},
+		CreatedAt:   timestamp(v.CreatedAt),
+		Thumbnail:   s.thumbnailURL(v),
+		StreamURL:   s.urls.VOD(v.ID),
+		PlaybackURL: s.mp4URL(v),
+		Title:       titleOf(v),
+		Tags:        decodeTags(v.Tags),
+		Event:       v.EventTag,
+		Duration:    v.DurationMs,
+		Width:       v.Width,
+		Height:      v.Height,
+		Status:      v.Status,
+	}
+	if governs(ctx, v) {
+		out.Reason = v.Reason
+	}
+	return out
+}
+
+func (s *Service) mp4URL(v sqlc.Video) string {
+	if v.Mp4Key == "" {
+		return ""
+	}
+	return s.urls.MP4(v.ID)
+}
+
+func (s *Service) thumbnailURL(v sqlc.Video) string {
+	if v.ThumbnailKey == "" {
+		return ""
+	}
+	return s.urls.Thumbnail(v.ID)
+}
+
+func checkEventTag(tag string) error {
+	if tag == "" || event.Token(tag) != tag {
+		return errs.Newf(errs.Invalid, "%q is no event tag: it is made of letters, digits, - and _", tag)
+	}
+	return nil
+}

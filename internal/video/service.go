@@ -1,0 +1,61 @@
+// Package video is the video manager: the catalogue of recordings. It adds a
+// video when its recording ends, keeps what post-processing and the plugins
+// made of it, and says who may see it. The videos rows are its own alone.
+package video
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/blob"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+)
+
+// Channels knows by which name people see a channel's owner. A channel that
+// does not exist is errs.NotFound.
+type Channels interface {
+	Username(ctx context.Context, channel string) (string, error)
+}
+
+// URLs makes the absolute URLs under which a video's media is found.
+type URLs interface {
+	VOD(video string) string
+	MP4(video string) string
+	Thumbnail(video string) string
+}
+
+// Service is the video manager.
+type Service struct {
+	db       *store.DB
+	objects  blob.Store
+	channels Channels
+	urls     URLs
+	log      *slog.Logger
+}
+
+// New returns the video manager. Its consumers (Consumers) must be wired to the
+// bus, its operations (Register) to the API, and Run must run.
+func New(db *store.DB, objects blob.Store, channels Channels, urls URLs, log *slog.Logger) *Service {
+	return &Service{db: db, objects: objects, channels: channels, urls: urls, log: log}
+}
+
+// sweepEvery is how often objects of deleted videos are looked for: a net
+// under the consumer that removes them at once.
+const sweepEvery = 10 * time.Minute
+
+// Run does the service's periodic work until ctx is done.
+func (s *Service) Run(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("objects of deleted videos are still there", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
