@@ -183,7 +183,11 @@ func TestWaitsForAStartingNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lock.Release()
+	defer func() {
+		if err := lock.Release(); err != nil {
+			t.Error(err)
+		}
+	}()
 	node, asked := &fakeOps{}, make(chan error, 1)
 	go func() {
 		asked <- With(context.Background(), dir, noOffline(t), func(ops Operations) error {
@@ -235,7 +239,11 @@ func TestGivesUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lock.Release()
+	defer func() {
+		if err := lock.Release(); err != nil {
+			t.Error(err)
+		}
+	}()
 	// Somebody else listens at the address that a killed node left.
 	other := t.TempDir()
 	running(t, other, &fakeOps{})

@@ -80,7 +80,7 @@ func localNames(permitted []string) (names, error) {
 func LANAddr() netip.Addr {
 	// Connecting a UDP socket sends nothing; it only asks for the route. The
 	// address is of a block for documentation (RFC 5737).
-	if conn, err := net.Dial("udp4", "192.0.2.255:9"); err == nil {
+	if conn, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(203, 0, 113, 1), Port: 9}); err == nil {
 		from := conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
 		_ = conn.Close()
 		if usable(from) {

@@ -1,0 +1,111 @@
+# ServerlessVideo. `make run` serves the app on a fresh machine that has Go, Node
+# and git; `make test` sets up what the tests need and runs all of them.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -eu -o pipefail -c
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+BINARY   := bin/serverlessvideo
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+ARGS     ?=
+FUZZTIME ?= 20s
+# Packages tested at a time: two, so that their clocks stay honest on small machines.
+GOTEST   := go test -race -p 2 -timeout 12m
+
+step = @printf '\n==> %s\n'
+
+.PHONY: help
+help: ## Say what can be made.
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: run
+run: setup-run build ## Set up, build and serve; ARGS="--https :8443" adds flags.
+	$(step) 'serving; stop with Ctrl-C'
+	@exec $(BINARY) serve $(ARGS)
+
+.PHONY: build
+build: setup-build web ## Build bin/serverlessvideo with the web app inside.
+	$(step) 'building $(BINARY)'
+	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BINARY) ./cmd/serverlessvideo
+
+.PHONY: test
+test: setup-test lint generated web-test build go-test ## Set up and run every check and test.
+
+.PHONY: setup-build setup-run setup-test
+setup-build setup-run setup-test: setup-%:
+	@scripts/setup $*
+
+# ---- web app ----
+
+# npm ci runs again only when the lock file has changed.
+web/node_modules/.installed: web/package-lock.json web/package.json
+	$(step) 'installing what the web app is built with'
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+WEB_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) $(wildcard web/*.html web/*.ts web/*.js web/*.json)
+
+web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
+	$(step) 'building the web app'
+	cd web && npm run --silent build
+	@touch web/dist/.gitkeep $@
+
+.PHONY: web
+web: web/dist/index.html ## Build the web app.
+
+.PHONY: web-test
+web-test: web/node_modules/.installed ## Check and test the web app.
+	$(step) 'checking the web app'
+	cd web && npm run --silent check
+	$(step) 'testing the web app'
+	cd web && npm run --silent test
+
+# ---- checks ----
+
+.PHONY: lint
+lint: setup-build web ## gofmt, go vet and golangci-lint.
+	$(step) 'gofmt'
+	@unformatted=$$(git ls-files --cached --others --exclude-standard -- '*.go' | xargs -r ls -d 2>/dev/null | xargs -r gofmt -l); \
+		if [ -n "$$unformatted" ]; then echo "not formatted; run gofmt -w on:" >&2; echo "$$unformatted" >&2; exit 1; fi
+	$(step) 'go vet'
+	go vet ./...
+	$(step) 'golangci-lint'
+	@"$$(scripts/tools golangci-lint)" run ./...
+
+.PHONY: generated
+generated: setup-build
+	$(step) 'generated code is current'
+	@"$$(scripts/tools sqlc)" diff || { echo 'run make generate' >&2; exit 1; }
+
+.PHONY: generate
+generate: setup-build ## Write generated code and reference pages anew.
+	$(step) 'generating'
+	"$$(scripts/tools sqlc)" generate
+	go test ./internal/config -run Reference -update
+
+# ---- tests ----
+
+.PHONY: go-test
+go-test: web
+	$(step) 'testing: $(GOTEST) ./...'
+	@$(GOTEST) ./...
+
+.PHONY: e2e
+e2e: setup-test build ## Run the end-to-end tests alone.
+	$(step) 'end-to-end tests'
+	go test -count 1 -timeout 12m -v ./test/...
+
+.PHONY: bench
+bench: setup-build web ## Run the benchmarks.
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: fuzz
+fuzz: setup-build web ## Fuzz every parser for FUZZTIME each.
+	@scripts/fuzz $(FUZZTIME)
+
+.PHONY: clean
+clean: ## Remove what was built; data and tool caches stay.
+	rm -rf bin test-results web/node_modules/.installed
+	find web/dist -mindepth 1 ! -name .gitkeep -delete
