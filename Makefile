@@ -90,7 +90,8 @@ generate: setup-build ## Write generated code and reference pages anew.
 .PHONY: go-test
 go-test: web
 	$(step) 'testing: $(GOTEST) ./...'
-	@$(GOTEST) ./...
+	@status=0; $(GOTEST) ./... || status=$$?; \
+		go run ./internal/store/storetest/stop || true; exit $$status
 
 .PHONY: e2e
 e2e: setup-test build ## Run the end-to-end tests alone.
