@@ -215,7 +215,7 @@ func TestOtherNodeGoesOn(t *testing.T) {
 			t.Parallel()
 			each(t, func(t *testing.T, cfg flow.Config) {
 				p := plan{Path: cfg.Path, URL: cfg.URL, Node: "a", Journal: filepath.Join(t.TempDir(), "journal"),
-					HangIn: "two", Start: true, Lease: 1500 * time.Millisecond}
+					HangIn: "two", Start: true, Lease: time.Second}
 				first := spawn(t, p)
 				waitFor(t, "node a hangs", func() bool { return journal(t, p.Journal) == "a one, a two" })
 
@@ -223,7 +223,7 @@ func TestOtherNodeGoesOn(t *testing.T) {
 				e := open(t, p.config())
 				p.define(e)
 				start(t, e)
-				time.Sleep(2 * p.Lease) // node b looks several times while a is alive
+				time.Sleep(3 * p.Lease / 2) // node b looks several times while a is alive
 				if got := journal(t, p.Journal); got != "a one, a two" {
 					t.Fatalf("node b took the flow of a living node: %s", got)
 				}
