@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 )
 
 // Source is a stored media segment of a recording.
@@ -41,6 +42,18 @@ type Info struct {
 // progress, which may be nil, hears of bytes written out of all, from the
 // moment that the headers have been read. Remux stops with ctx's error.
 func Remux(ctx context.Context, w io.Writer, sources []Source, progress func(done, total int64)) (Info, error) {
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	return remux(ctx, w, sources, progress, maxNarrow)
+}
+
+// maxNarrow is the most media whose places 32 bits can tell, the tables before
+// it not counted.
+const maxNarrow = math.MaxUint32
+
+// remux is Remux with 64-bit places in files with more than narrow bytes.
+func remux(ctx context.Context, w io.Writer, sources []Source, progress func(done, total int64), narrow int64) (Info, error) {
 	plan := newRemuxPlan()
 	for i, source := range sources {
 		if err := ctx.Err(); err != nil {
@@ -53,11 +66,8 @@ func Remux(ctx context.Context, w io.Writer, sources []Source, progress func(don
 	if err := plan.finish(); err != nil {
 		return Info{}, err
 	}
-	head := plan.header()
+	head := plan.header(narrow)
 	total := int64(len(head)) + plan.mediaSize
-	if progress == nil {
-		progress = func(int64, int64) {}
-	}
 	out := bufio.NewWriterSize(w, 256<<10)
 	if _, err := out.Write(head); err != nil {
 		return Info{}, err

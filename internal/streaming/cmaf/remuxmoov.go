@@ -1,9 +1,6 @@
 package cmaf
 
-import (
-	"encoding/binary"
-	"math"
-)
+import "encoding/binary"
 
 // movieTimescale is that of the progressive file: fine enough that edits are
 // exact to a video tick.
@@ -16,8 +13,8 @@ type offsetTable struct {
 }
 
 // header returns all of the file that stands before the media: ftyp, moov and
-// the header of the mdat.
-func (p *remuxPlan) header() []byte {
+// the header of the mdat. Places above narrow take 64 bits.
+func (p *remuxPlan) header(narrow int64) []byte {
 	w := &boxWriter{}
 	ftyp := w.open("ftyp")
 	w.text("isom")
@@ -25,7 +22,7 @@ func (p *remuxPlan) header() []byte {
 	w.text("isomiso2avc1mp41")
 	w.close(ftyp)
 
-	wide := p.mediaSize > math.MaxUint32-(1<<20)-p.tableSize()
+	wide := p.mediaSize > narrow-(1<<20)-p.tableSize()
 	moov := w.open("moov")
 	w.mvhd(movieTimescale, p.movieTime(p.duration), AudioTrackID+1)
 	var tables []offsetTable

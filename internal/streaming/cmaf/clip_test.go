@@ -1,0 +1,305 @@
+package cmaf
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// tool runs ffmpeg or ffprobe and returns what it printed; anything on stderr
+// fails the test, since both are asked for errors alone.
+func tool(t testing.TB, name string, args ...string) []byte {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Fatalf("%s is missing; install it: apt-get install ffmpeg", name)
+	}
+	cmd := exec.Command(name, append([]string{"-v", "error"}, args...)...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil || errs.Len() > 0 {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, errs.Bytes())
+	}
+	return out.Bytes()
+}
+
+// clip is real encoded media taken apart into samples.
+type clip struct {
+	init         Init
+	video, audio []Sample
+}
+
+// clipSpec says what ffmpeg encodes.
+type clipSpec struct {
+	size    string // "640x360"; empty: no video
+	seconds float64
+	fps     int
+	gop     int      // frames; 0: one second
+	x264    []string // more options
+	audio   string   // "libopus", "aac"; empty: none
+	colour  string   // a plain picture instead of the test picture
+}
+
+// encode makes a clip of a test picture and a tone.
+func encode(t testing.TB, spec clipSpec) clip {
+	t.Helper()
+	if spec.fps == 0 {
+		spec.fps = 30
+	}
+	if spec.gop == 0 {
+		spec.gop = spec.fps
+	}
+	length := strconv.FormatFloat(spec.seconds, 'f', 3, 64)
+	path := filepath.Join(t.TempDir(), "clip.mp4")
+	var args []string
+	if spec.size != "" {
+		source := "testsrc=size=" + spec.size
+		if spec.colour != "" {
+			source = "color=" + spec.colour + ":size=" + spec.size
+		}
+		args = append(args, "-f", "lavfi", "-t", length, "-i", source+":rate="+strconv.Itoa(spec.fps))
+	}
+	if spec.audio != "" {
+		args = append(args, "-f", "lavfi", "-t", length, "-i", "sine=frequency=440:sample_rate=48000")
+	}
+	if spec.size != "" {
+		args = append(args, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
+			"-g", strconv.Itoa(spec.gop), "-sc_threshold", "0", "-bf", "0")
+		args = append(args, spec.x264...)
+	}
+	if spec.audio != "" {
+		args = append(args, "-c:a", spec.audio, "-ac", "2", "-b:a", "64k")
+	}
+	args = append(args, "-use_editlist", "0", "-video_track_timescale", "90000", path)
+	tool(t, "ffmpeg", args...)
+	return takeApart(t, path, spec)
+}
+
+func takeApart(t testing.TB, path string, spec clipSpec) clip {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c clip
+	if spec.size != "" {
+		c.init.Video = readVideoConfig(t, path)
+		c.video = packets(t, path, data, "v", VideoTimescale)
+		// As in a live timeline, the first frame is shown at its decoding time:
+		// the offsets of B-frames are negative.
+		first := c.video[0].CompositionOffset
+		for i := range c.video {
+			c.video[i].CompositionOffset -= first
+		}
+	}
+	if spec.audio != "" {
+		c.init.Audio = readAudioConfig(t, data, spec.audio)
+		c.audio = packets(t, path, data, "a", 48000)
+		frame := map[string]uint32{"libopus": 960, "aac": 1024}[spec.audio]
+		for i := range c.audio {
+			c.audio[i].Duration = frame
+		}
+	}
+	return c
+}
+
+// packets reads the samples that ffprobe finds in a file.
+func packets(t testing.TB, path string, data []byte, stream string, timescale int64) []Sample {
+	t.Helper()
+	var list struct {
+		Packets []struct {
+			PTS, DTS, Duration int64
+			Pos, Size          string
+			Flags              string
+		}
+		Streams []struct {
+			TimeBase string `json:"time_base"`
+		}
+	}
+	out := tool(t, "ffprobe", "-select_streams", stream, "-show_packets",
+		"-show_entries", "stream=time_base", "-of", "json", path)
+	if err := json.Unmarshal(out, &list); err != nil {
+		t.Fatal(err)
+	}
+	if want := "1/" + strconv.FormatInt(timescale, 10); list.Streams[0].TimeBase != want {
+		t.Fatalf("time base %s, want %s", list.Streams[0].TimeBase, want)
+	}
+	samples := make([]Sample, len(list.Packets))
+	for i, p := range list.Packets {
+		pos, _ := strconv.Atoi(p.Pos)
+		size, _ := strconv.Atoi(p.Size)
+		duration := p.Duration
+		if i+1 < len(list.Packets) {
+			duration = list.Packets[i+1].DTS - p.DTS
+		}
+		samples[i] = Sample{
+			Duration: uint32(duration), CompositionOffset: int32(p.PTS - p.DTS),
+			Key: strings.HasPrefix(p.Flags, "K"), Data: data[pos : pos+size],
+		}
+	}
+	return samples
+}
+
+func readVideoConfig(t testing.TB, path string) *VideoConfig {
+	t.Helper()
+	stream := tool(t, "ffmpeg", "-i", path, "-c:v", "copy", "-frames:v", "1", "-bsf:v", "h264_mp4toannexb", "-f", "h264", "-")
+	var sps, pps []byte
+	for _, nal := range SplitAnnexB(stream) {
+		switch NALType(nal) {
+		case NALSPS:
+			sps = nal
+		case NALPPS:
+			pps = nal
+		}
+	}
+	config, err := ParseAVC(sps, pps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &config
+}
+
+// readAudioConfig takes the sample entry out of the file that ffmpeg wrote.
+func readAudioConfig(t testing.TB, data []byte, encoder string) *AudioConfig {
+	t.Helper()
+	kind := map[string]string{"libopus": "Opus", "aac": "mp4a"}[encoder]
+	at := bytes.LastIndex(data, append([]byte(kind), make([]byte, 6)...))
+	if at < 4 {
+		t.Fatalf("ffmpeg's file has no %s", kind)
+	}
+	boxes, err := children(data[at-4 : at-4+int(data[at-2])<<8+int(data[at-1])])
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := parseAudioEntry(boxes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &config
+}
+
+// clock is where the timeline of a recording under construction stands.
+type clock struct {
+	sequence     uint32
+	video, audio uint64
+}
+
+// segments packs a clip into segments, one for each key frame, of parts of
+// about 0.2 s, from the clock's time on.
+func (c clip) segments(clock *clock) [][]byte {
+	var out [][]byte
+	audio := c.audio
+	takeAudio := func(until float64) *Run {
+		run := &Run{BaseTime: clock.audio}
+		for len(audio) > 0 && float64(clock.audio)/float64(c.init.Audio.Timescale()) < until {
+			run.Samples = append(run.Samples, audio[0])
+			clock.audio += uint64(audio[0].Duration)
+			audio = audio[1:]
+		}
+		return run
+	}
+	var segment []byte
+	part := &Run{BaseTime: clock.video}
+	flush := func(until float64) {
+		f := Fragment{Sequence: clock.sequence, Video: part}
+		if c.init.Audio != nil {
+			f.Audio = takeAudio(until)
+		}
+		clock.sequence++
+		segment = f.AppendTo(segment)
+		part = &Run{BaseTime: clock.video}
+	}
+	for i, s := range c.video {
+		if s.Key && i > 0 {
+			flush(float64(clock.video) / VideoTimescale)
+			out = append(out, segment)
+			segment = AppendSegmentType(nil)
+		} else if part.Duration() >= VideoTimescale/5 {
+			flush(float64(clock.video) / VideoTimescale)
+		}
+		part.Samples = append(part.Samples, s)
+		clock.video += uint64(s.Duration)
+	}
+	flush(1e9)
+	return append(out, segment)
+}
+
+// memorySource is a segment in memory.
+type memorySource struct{ init, data []byte }
+
+func (s memorySource) Init(context.Context) ([]byte, error) { return s.init, nil }
+
+func (s memorySource) Open(context.Context) (io.ReadSeekCloser, error) {
+	return nopCloser{bytes.NewReader(s.data)}, nil
+}
+
+type nopCloser struct{ io.ReadSeeker }
+
+func (nopCloser) Close() error { return nil }
+
+// sources packs a clip into sources for Remux.
+func (c clip) sources(clock *clock) []Source {
+	var list []Source
+	init := c.init.Marshal()
+	for _, s := range c.segments(clock) {
+		list = append(list, memorySource{init, s})
+	}
+	return list
+}
+
+// probed is what ffprobe says of a file.
+type probed struct {
+	Streams []struct {
+		CodecName     string `json:"codec_name"`
+		CodecType     string `json:"codec_type"`
+		Width, Height int
+		Frames        string `json:"nb_read_frames"`
+		Packets       string `json:"nb_read_packets"`
+		StartTime     string `json:"start_time"`
+		Duration      string
+	}
+	Format struct {
+		Duration string
+		Start    string `json:"start_time"`
+	}
+}
+
+func probe(t testing.TB, path string) probed {
+	t.Helper()
+	var p probed
+	out := tool(t, "ffprobe", "-count_frames", "-count_packets", "-show_streams", "-show_format", "-of", "json", path)
+	if err := json.Unmarshal(out, &p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// decode lets ffmpeg decode all of a file; any complaint fails the test.
+func decode(t testing.TB, path string) {
+	t.Helper()
+	tool(t, "ffmpeg", "-xerror", "-err_detect", "explode", "-i", path, "-f", "null", "-")
+}
+
+func seconds(t testing.TB, s string) float64 {
+	t.Helper()
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func writeFile(t testing.TB, name string, parts ...[]byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, bytes.Join(parts, nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

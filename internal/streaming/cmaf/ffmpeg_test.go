@@ -1,0 +1,77 @@
+package cmaf
+
+import (
+	"bytes"
+	"strconv"
+	"testing"
+)
+
+// What a player gets, init and segments, decodes without a complaint and has
+// every frame that went in.
+func TestSegmentsDecode(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		spec clipSpec
+	}{
+		{"H264 and Opus", clipSpec{size: "640x360", seconds: 3, audio: "libopus"}},
+		{"H264 and AAC", clipSpec{size: "640x360", seconds: 3, audio: "aac"}},
+		{"video alone", clipSpec{size: "320x180", seconds: 2}},
+		{"B-frames", clipSpec{size: "320x180", seconds: 3, audio: "libopus", x264: []string{"-bf", "2", "-profile:v", "high"}}},
+		{"4:4:4", clipSpec{size: "322x182", seconds: 1, x264: []string{"-pix_fmt", "yuv444p"}}},
+		{"baseline, odd cropping", clipSpec{size: "426x238", seconds: 1, x264: []string{"-profile:v", "baseline"}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := encode(t, test.spec)
+			segments := c.segments(&clock{})
+			path := writeFile(t, "live.mp4", c.init.Marshal(), bytes.Join(segments, nil))
+			decode(t, path)
+			p := probe(t, path)
+			for _, s := range p.Streams {
+				want, size := len(c.audio), ""
+				if s.CodecType == "video" {
+					want = len(c.video)
+					size = strconv.Itoa(s.Width) + "x" + strconv.Itoa(s.Height)
+					if size != test.spec.size {
+						t.Errorf("ffprobe says %s", size)
+					}
+				}
+				if s.Packets != strconv.Itoa(want) {
+					t.Errorf("%s: %s packets, want %d", s.CodecName, s.Packets, want)
+				}
+			}
+			if c.init.Video.Width*c.init.Video.Height == 0 {
+				t.Error("no picture size")
+			}
+		})
+	}
+}
+
+// The size in an SPS is the one that ffprobe finds.
+func TestParseAVCSizes(t *testing.T) {
+	for _, test := range []struct {
+		size, codec string
+		width       int
+		height      int
+		x264        []string
+	}{
+		{"640x360", "avc1.42c01e", 640, 360, []string{"-profile:v", "baseline"}},
+		{"1920x1080", "avc1.4d4028", 1920, 1080, []string{"-profile:v", "main", "-preset", "veryfast"}},
+		{"854x480", "avc1.64001f", 854, 480, []string{"-profile:v", "high", "-preset", "veryfast", "-x264-params", "cqm=jvt"}},
+		{"322x182", "avc1.7a000d", 322, 182, []string{"-profile:v", "high422", "-pix_fmt", "yuv422p10le"}},
+		{"321x181", "avc1.f4000d", 321, 181, []string{"-profile:v", "high444", "-pix_fmt", "yuv444p"}},
+		{"720x576", "avc1.4d401f", 720, 576, []string{"-profile:v", "main", "-preset", "veryfast", "-flags", "+ildct+ilme", "-x264-params", "tff=1"}},
+	} {
+		t.Run(test.size, func(t *testing.T) {
+			t.Parallel()
+			c := encode(t, clipSpec{size: test.size, seconds: 0.2, x264: test.x264})
+			v := c.init.Video
+			if v.Width != test.width || v.Height != test.height {
+				t.Errorf("%dx%d, want %s", v.Width, v.Height, test.size)
+			}
+			if v.Codec()[:7] != test.codec[:7] {
+				t.Errorf("codec %s, want %s", v.Codec(), test.codec)
+			}
+		})
+	}
+}
