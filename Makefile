@@ -13,6 +13,7 @@ ARGS     ?=
 FUZZTIME ?= 20s
 # Packages tested at a time: two, so that their clocks stay honest on small machines.
 GOTEST   := go test -race -p 2 -timeout 12m
+SCENARIO := go test -count 1 -p 1 -timeout 12m
 
 step = @printf '\n==> %s\n'
 
@@ -31,7 +32,7 @@ build: setup-build web ## Build bin/serverlessvideo with the web app inside.
 	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BINARY) ./cmd/serverlessvideo
 
 .PHONY: test
-test: setup-test lint generated web-test build go-test ## Set up and run every check and test.
+test: setup-test lint generated web-test build go-test scenarios ## Set up and run every check and test.
 
 .PHONY: setup-build setup-run setup-test
 setup-build setup-run setup-test: setup-%:
@@ -89,14 +90,18 @@ generate: setup-build ## Write generated code and reference pages anew.
 
 .PHONY: go-test
 go-test: web
-	$(step) 'testing: $(GOTEST) ./...'
-	@status=0; $(GOTEST) ./... || status=$$?; \
-		go run ./internal/store/storetest/stop || true; exit $$status
+	$(step) 'testing: $(GOTEST)'
+	@status=0; $(GOTEST) $$(go list ./... | grep -v /test/) || status=$$?; \
+		go run ./internal/store/storetest/stop; exit $$status
+
+# Scenarios run the built program, whose changes go's test cache does not see.
+.PHONY: scenarios
+scenarios: build
+	$(step) 'testing the whole program: $(SCENARIO)'
+	@TEST_BINARY=$(CURDIR)/$(BINARY) $(SCENARIO) ./test/...
 
 .PHONY: e2e
-e2e: setup-test build ## Run the end-to-end tests alone.
-	$(step) 'end-to-end tests'
-	go test -count 1 -timeout 12m -v ./test/...
+e2e: setup-test scenarios ## Run the scenarios with the whole program alone.
 
 .PHONY: bench
 bench: setup-build web ## Run the benchmarks.
