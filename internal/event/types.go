@@ -181,9 +181,11 @@ type PluginInvocation struct {
 }
 
 // PluginComplete is a plugin's answer. Plugin names who answers: on the bus it
-// is the credential's name, which the server checks.
+// is the credential's name, which the server checks. ID, the video's, is there
+// for the subject alone: what is answered is decided by the token.
 type PluginComplete struct {
 	Plugin    string          `json:"-"`
+	ID        string          `json:"id,omitempty"`
 	TaskToken string          `json:"TaskToken"`
 	Message   json.RawMessage `json:"Message"`
 }

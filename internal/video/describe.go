@@ -11,9 +11,10 @@ import (
 
 // Bounds of what plugins and people may call a video.
 const (
-	maxTitle = 200 // characters
-	maxTags  = 50
-	maxTag   = 100 // characters
+	maxTitle  = 200 // characters
+	maxTags   = 50
+	maxTag    = 100  // characters
+	maxReason = 1000 // characters
 )
 
 type description struct {

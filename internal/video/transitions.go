@@ -59,7 +59,7 @@ func (s *Service) failed(v *sqlc.Video, e event.Envelope, d event.MP4ProcessingF
 	if v.Processed || v.Status != event.StatusProcessing {
 		return nil
 	}
-	v.Status, v.Reason = event.StatusFailed, d.Reason
+	v.Status, v.Reason = event.StatusFailed, clean(d.Reason, maxReason)
 	if !v.Recorded {
 		return nil
 	}
@@ -74,7 +74,7 @@ func (s *Service) judged(v *sqlc.Video, e event.Envelope, d event.LifeCycleCompl
 	switch d.Plugins.Status {
 	case event.StatusInvalid, event.StatusFailed:
 		v.Status = d.Plugins.Status
-		v.Reason = d.Plugins.Reason
+		v.Reason = clean(d.Plugins.Reason, maxReason)
 	default:
 		v.Status, v.Reason = event.StatusValid, ""
 	}
