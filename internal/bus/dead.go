@@ -1,0 +1,160 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// DeadLetter is an event that a consumer could not handle.
+type DeadLetter struct {
+	Consumer string
+	Sequence uint64 // in the stream of events
+	Subject  string
+	Reason   string
+	Data     []byte // the event as it was published
+}
+
+const (
+	deadPrefix     = "dead."
+	headerSubject  = "Dead-Subject"
+	headerSequence = "Dead-Sequence"
+	headerReason   = "Dead-Reason"
+
+	maxReason = 500 // bytes
+)
+
+// bury stores a dead letter; burying the same again does nothing.
+func (b *Bus) bury(ctx context.Context, d DeadLetter) error {
+	sequence := strconv.FormatUint(d.Sequence, 10)
+	return b.publish(ctx, &nats.Msg{
+		Subject: deadPrefix + d.Consumer,
+		Data:    d.Data,
+		Header: nats.Header{
+			jetstream.MsgIDHeader: {d.Consumer + ":" + sequence},
+			headerSubject:         {d.Subject},
+			headerSequence:        {sequence},
+			headerReason:          {d.Reason},
+		},
+	})
+}
+
+// DeadLetters returns up to limit of the dead letters, oldest first.
+func (b *Bus) DeadLetters(ctx context.Context, limit int) ([]DeadLetter, error) {
+	dead, err := b.js.OrderedConsumer(ctx, deadStream, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		return nil, fmt.Errorf("reading the dead letters: %w", err)
+	}
+	batch, err := dead.FetchNoWait(limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading the dead letters: %w", err)
+	}
+	var out []DeadLetter
+	for msg := range batch.Messages() {
+		h := msg.Headers()
+		sequence, err := strconv.ParseUint(h.Get(headerSequence), 10, 64)
+		if err != nil {
+			continue // nobody else writes here
+		}
+		out = append(out, DeadLetter{
+			Consumer: strings.TrimPrefix(msg.Subject(), deadPrefix), Sequence: sequence,
+			Subject: h.Get(headerSubject), Reason: h.Get(headerReason), Data: msg.Data(),
+		})
+	}
+	return out, batch.Error()
+}
+
+// deadWatch buries the events whose handling used up its tries without a word:
+// the process died each time.
+type deadWatch struct {
+	bus     *Bus
+	deliver jetstream.MessagesContext
+	done    chan struct{}
+}
+
+func (b *Bus) watchDead(ctx context.Context) (*deadWatch, error) {
+	durable, err := b.js.CreateOrUpdateConsumer(ctx, advisoryStream, jetstream.ConsumerConfig{
+		Durable: "dead", AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Minute,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("watching for dead letters: %w", err)
+	}
+	deliver, err := durable.Messages(jetstream.PullMaxMessages(1), jetstream.WithMessagesErrOnMissingHeartbeat(false))
+	if err != nil {
+		return nil, fmt.Errorf("watching for dead letters: %w", err)
+	}
+	w := &deadWatch{bus: b, deliver: deliver, done: make(chan struct{})}
+	go w.run()
+	return w, nil
+}
+
+func (w *deadWatch) run() {
+	defer close(w.done)
+	for {
+		msg, err := w.deliver.Next()
+		if errors.Is(err, jetstream.ErrMsgIteratorClosed) {
+			return
+		}
+		if err == nil {
+			err = w.bury(msg)
+		}
+		if err != nil {
+			w.bus.log.Warn("bus: burying a dead letter", "err", err)
+			select {
+			case <-time.After(time.Second):
+			case <-w.bus.handling.Done():
+				return
+			}
+		}
+	}
+}
+
+func (w *deadWatch) bury(msg jetstream.Msg) error {
+	var said struct {
+		Consumer string `json:"consumer"`
+		Sequence uint64 `json:"stream_seq"`
+		Tries    int    `json:"deliveries"`
+	}
+	if err := json.Unmarshal(msg.Data(), &said); err != nil {
+		return errors.Join(fmt.Errorf("an advisory: %w", err), msg.Term())
+	}
+	ctx, cancel := context.WithTimeout(w.bus.handling, publishTries)
+	defer cancel()
+	stored, err := w.bus.events.GetMsg(ctx, said.Sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return msg.Ack() // it grew old meanwhile
+	}
+	if err != nil {
+		return errors.Join(err, msg.NakWithDelay(w.bus.cfg.RetryMax))
+	}
+	w.bus.log.Error("bus: an event used up its tries", "consumer", said.Consumer, "subject", stored.Subject, "tries", said.Tries)
+	err = w.bus.bury(ctx, DeadLetter{
+		Consumer: said.Consumer, Sequence: said.Sequence, Subject: stored.Subject,
+		Reason: fmt.Sprintf("not finished in %d tries", said.Tries), Data: stored.Data,
+	})
+	if err != nil {
+		return errors.Join(err, msg.NakWithDelay(w.bus.cfg.RetryMax))
+	}
+	return msg.Ack()
+}
+
+func (w *deadWatch) stop() {
+	if w == nil {
+		return
+	}
+	w.deliver.Stop()
+	<-w.done
+}
+
+// firstLine makes an error fit a header.
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return strings.ToValidUTF8(s[:min(len(s), maxReason)], "")
+}

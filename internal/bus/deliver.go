@@ -1,0 +1,133 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+)
+
+// read returns the event of a message. Who may publish on which subject is the
+// server's to check, so an event is what its subject says or it is a forgery.
+func read(subject string, data []byte) (event.Envelope, error) {
+	e, err := event.Parse(data)
+	if err != nil {
+		return e, err
+	}
+	if e.Subject() != subject {
+		return e, fmt.Errorf("event %s says it is %s but came on %s", e.ID, e.Subject(), subject)
+	}
+	return e, nil
+}
+
+// receive gives one delivery to the handler and tells the server what became
+// of it.
+func (c *consumer) receive(msg jetstream.Msg) {
+	e, err := read(msg.Subject(), msg.Data())
+	if err != nil {
+		c.bus.log.Warn("bus: refused", "consumer", c.Name, "subject", msg.Subject(), "err", err)
+		c.settle(msg.TermWithReason("not a valid event"))
+		return
+	}
+	if !slices.ContainsFunc(c.Filters, func(f event.Filter) bool { return f.Match(e) }) {
+		c.settle(msg.Ack())
+		return
+	}
+	if err := c.call(msg, e); err != nil {
+		c.failed(msg, e, err)
+		return
+	}
+	c.settle(msg.Ack())
+}
+
+// settle logs an answer that did not go out. The event is delivered again, and
+// the receipts of the consumer make that count once.
+func (c *consumer) settle(err error) {
+	if err != nil {
+		c.bus.log.Warn("bus: acknowledging", "consumer", c.Name, "err", err)
+	}
+}
+
+// call runs the handler, and keeps the delivery alive while it runs.
+func (c *consumer) call(msg jetstream.Msg, e event.Envelope) (err error) {
+	ctx, cancel := context.WithTimeout(c.bus.handling, c.bus.cfg.HandleTimeout)
+	defer cancel()
+	alive := make(chan struct{})
+	go func() {
+		defer close(alive)
+		c.keepAlive(ctx, msg)
+	}()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+		cancel()
+		<-alive
+	}()
+	return c.Handle(ctx, e)
+}
+
+func (c *consumer) keepAlive(ctx context.Context, msg jetstream.Msg) {
+	tick := time.NewTicker(c.bus.cfg.AckWait / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			c.settle(msg.InProgress())
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// failed has the event delivered again after a pause, or puts it away after
+// the last try.
+func (c *consumer) failed(msg jetstream.Msg, e event.Envelope, failure error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		c.settle(err)
+		return
+	}
+	log := c.bus.log.With("consumer", c.Name, "event", e.ID, "type", e.DetailType, "try", meta.NumDelivered, "err", failure)
+	if c.bus.handling.Err() != nil {
+		log.Info("bus: given up at shutdown; it will be delivered again")
+		c.settle(msg.Nak())
+		return
+	}
+	if meta.NumDelivered < uint64(c.bus.cfg.Tries) {
+		pause := c.bus.pause(meta.NumDelivered)
+		log.Warn("bus: not handled, trying again", "in", pause)
+		c.settle(msg.NakWithDelay(pause))
+		return
+	}
+	log.Error("bus: not handled, put away as a dead letter")
+	err = c.bus.bury(c.bus.handling, DeadLetter{
+		Consumer: c.Name, Sequence: meta.Sequence.Stream, Subject: msg.Subject(),
+		Reason: firstLine(failure.Error()), Data: msg.Data(),
+	})
+	if err != nil {
+		// The server notices that the tries are used up, and watchDead
+		// buries it then.
+		c.settle(err)
+		return
+	}
+	c.settle(msg.TermWithReason("no tries left"))
+}
+
+// pause is how long the next try waits after the given number of tries: twice
+// as long each time, by chance up to a quarter more or less, so that what
+// failed together is not tried together.
+func (b *Bus) pause(tries uint64) time.Duration {
+	d := b.cfg.RetryFirst
+	for i := uint64(1); i < tries && d < b.cfg.RetryMax; i++ {
+		d *= 2
+	}
+	d = min(d, b.cfg.RetryMax)
+	return d*3/4 + rand.N(d/2+1)
+}

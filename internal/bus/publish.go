@@ -1,0 +1,61 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+)
+
+const (
+	publishTries   = 18 * time.Second // a server that restarts is back by then
+	publishAttempt = 5 * time.Second  // one wait for the acknowledgement
+	publishPause   = 50 * time.Millisecond
+)
+
+// Publish stores the event; when it returns nil, the event survives a power
+// cut and reaches every consumer. It tries for 18 s or until ctx is done. An
+// event may be published again under its id. Errors: errs.Invalid (too large),
+// errs.Unavailable.
+func (b *Bus) Publish(ctx context.Context, e event.Envelope) error {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return errs.Wrap(err, errs.Invalid, "the event cannot be encoded")
+	}
+	if _, err := event.Parse(body); err != nil {
+		return errs.Wrap(err, errs.Invalid, "the event is not one")
+	}
+	msg := &nats.Msg{Subject: e.Subject(), Data: body, Header: nats.Header{jetstream.MsgIDHeader: {e.ID}}}
+	return b.publish(ctx, msg)
+}
+
+// publish repeats until the message is acknowledged. Its Nats-Msg-Id makes the
+// repetition harmless.
+func (b *Bus) publish(ctx context.Context, msg *nats.Msg) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTries)
+	defer cancel()
+	for pause := publishPause; ; pause = min(2*pause, time.Second) {
+		err := b.publishOnce(ctx, msg)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return errs.Wrap(fmt.Errorf("publishing %s: %w", msg.Subject, err), errs.Unavailable, "the event bus does not answer")
+		}
+	}
+}
+
+func (b *Bus) publishOnce(ctx context.Context, msg *nats.Msg) error {
+	ctx, cancel := context.WithTimeout(ctx, publishAttempt)
+	defer cancel()
+	_, err := b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	return err
+}
