@@ -60,6 +60,7 @@ func (c *Config) Check() error {
 	if c.Secret != "" && len(c.Secret) < minSecret {
 		no("secret", "it has %d characters and needs at least %d; `openssl rand -hex 32` makes a good one", len(c.Secret), minSecret)
 	}
+	c.checkPlugins(no)
 	c.checkAuth(no)
 	c.checkSMTP(no)
 	within(no, "streaming.part_target", c.Streaming.PartTarget, 100*time.Millisecond, time.Second)
@@ -73,6 +74,20 @@ func (c *Config) Check() error {
 }
 
 type complain func(key, format string, args ...any)
+
+func (c *Config) checkPlugins(no complain) {
+	for _, p := range c.Plugins {
+		if p.Manifest == "" {
+			no("plugins", "a plugin has no manifest: give the path of its plugin.json")
+		}
+		if !pluginSecret.MatchString(p.Secret) {
+			no("plugins", "the secret of %s is not 16 to 200 printable characters without blanks; `openssl rand -hex 16` makes a good one", p.Manifest)
+		}
+	}
+	if len(c.Plugins) > 0 && c.Bus.Listen == "" {
+		no("plugins", "they could not connect, because nothing listens for them: set bus.listen, such as localhost:4222")
+	}
+}
 
 func (c *Config) checkAuth(no complain) {
 	oneOf(no, "auth.sign_up", c.Auth.SignUp, "open", "closed")
@@ -109,7 +124,9 @@ func (c *Config) checkSMTP(no complain) {
 
 var (
 	domainName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	hostName   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
+	// The same as the bus asks for: it may stand in a NATS connection.
+	pluginSecret = regexp.MustCompile(`^[!-~]{16,200}$`)
+	hostName     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
 )
 
 // checkAddr accepts host:port and :port, and "" for no address.

@@ -5,6 +5,7 @@
 package config
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"time"
@@ -36,11 +37,30 @@ type Config struct {
 	LogFormat  string   `name:"log-format" default:"text" placeholder:"FORMAT" help:"Form of the log: text or json."`
 	Secret     string   `name:"secret" placeholder:"TEXT" help:"Key that stream keys are encrypted with, at least 32 characters. By default the node makes one and keeps it as secret.key in its data folder. Better set by environment or file: other users of the machine can read flags."`
 
+	Plugins []Plugin `name:"plugins" placeholder:"MANIFEST=SECRET,..." help:"Plugins outside the process: the path of each one's plugin.json and the secret (16 to 200 printable characters without blanks) with which it connects to bus.listen. In the file also as a sequence of manifest and secret. Better set by environment or file: other users of the machine can read flags."`
+
 	Auth      Auth      `embed:"" prefix:"auth-"`
 	SMTP      SMTP      `embed:"" prefix:"smtp-"`
 	Streaming Streaming `embed:"" prefix:"streaming-"`
 	Bus       Bus       `embed:"" prefix:"bus-"`
 	Database  Database  `embed:"" prefix:"database-"`
+}
+
+// Plugin is a plugin outside the process. Its name is its user name on the bus.
+type Plugin struct {
+	Manifest string // path of its plugin.json
+	Secret   string
+}
+
+// UnmarshalText reads the form MANIFEST=SECRET.
+func (p *Plugin) UnmarshalText(text []byte) error {
+	manifest, secret, found := strings.Cut(string(text), "=")
+	if !found || manifest == "" {
+		// The text may be a secret, so the error does not repeat it.
+		return errors.New("a plugin is written as MANIFEST=SECRET, such as ./leaderboard/plugin.json=SECRET")
+	}
+	*p = Plugin{Manifest: manifest, Secret: secret}
+	return nil
 }
 
 // Auth decides who may have an account, and who of them may broadcast.

@@ -125,12 +125,16 @@ func (w *fileWalk) entry(key string, e *ast.MappingValueNode) error {
 // rawValue reads a scalar as it is written, and a sequence of scalars for a list.
 func rawValue(s Setting, n ast.Node) (any, error) {
 	if seq, ok := n.(*ast.SequenceNode); ok {
-		if s.Kind != List {
+		if s.Kind != List && s.Kind != Plugins {
 			return nil, errors.New("one value is expected, not a list")
 		}
 		items := make([]any, 0, len(seq.Values))
 		for _, v := range seq.Values {
-			text, err := scalar(v)
+			read := scalar
+			if s.Kind == Plugins {
+				read = plugin
+			}
+			text, err := read(v)
 			if err != nil {
 				return nil, err
 			}
@@ -139,6 +143,30 @@ func rawValue(s Setting, n ast.Node) (any, error) {
 		return items, nil
 	}
 	return scalar(n)
+}
+
+// plugin reads a plugin written as manifest and secret into its text form.
+func plugin(n ast.Node) (string, error) {
+	m, ok := n.(*ast.MappingNode)
+	if !ok {
+		return scalar(n)
+	}
+	fields := map[string]string{}
+	for _, e := range m.Values {
+		name := e.Key.GetToken().Value
+		if name != "manifest" && name != "secret" {
+			return "", fmt.Errorf("unknown key %q: a plugin has manifest and secret", name)
+		}
+		text, err := scalar(e.Value)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", name, err)
+		}
+		fields[name] = text
+	}
+	if strings.Contains(fields["manifest"], "=") {
+		return "", errors.New("manifest: a path with \"=\" cannot be told from the secret")
+	}
+	return fields["manifest"] + "=" + fields["secret"], nil
 }
 
 func scalar(n ast.Node) (string, error) {

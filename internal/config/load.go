@@ -142,6 +142,12 @@ func parses(s Setting, raw any, where string) error {
 		if _, err := time.ParseDuration(text); err != nil {
 			return fmt.Errorf("%s: %q is no duration: write a number and a unit, such as 250ms, 10s or 1m30s", where, text)
 		}
+	case Plugins:
+		for _, item := range kong.SplitEscaped(text, ',') {
+			if err := new(Plugin).UnmarshalText([]byte(item)); err != nil {
+				return fmt.Errorf("%s: %w", where, err)
+			}
+		}
 	case Number:
 		if _, err := strconv.Atoi(text); err != nil {
 			return fmt.Errorf("%s: %q is no whole number", where, text)

@@ -53,6 +53,7 @@ func TestEverySettingEveryWay(t *testing.T) {
 		"smtp.password": {"f", "e", "a"}, "smtp.from": {"f@f.com", "e@e.com", "a@a.com"},
 		"streaming.part_target": {"200ms", "300ms", "400ms"}, "streaming.no_media_timeout": {"2s", "3s", "4s"},
 		"bus.listen": {":1", ":2", ":3"},
+		"plugins":    {"f.json=ffffffffffffffff", "e.json=eeeeeeeeeeeeeeee,g.json=ggggggggggggggg=", "a.json=aaaaaaaaaaaaaaaa"},
 	}
 	refused := map[string]bool{"config": true, "bus.url": true, "database.url": true}
 	for _, s := range config.Settings() {
@@ -65,7 +66,7 @@ func TestEverySettingEveryWay(t *testing.T) {
 				t.Fatal("this setting has no values in the test's table")
 			}
 			// What else must be there for the value to make sense.
-			others := []string{"SERVERLESSVIDEO_SMTP_HOST=x.com", "SERVERLESSVIDEO_SMTP_FROM=x@x.com", "SERVERLESSVIDEO_SMTP_USERNAME=x"}
+			others := []string{"SERVERLESSVIDEO_SMTP_HOST=x.com", "SERVERLESSVIDEO_SMTP_FROM=x@x.com", "SERVERLESSVIDEO_SMTP_USERNAME=x", "SERVERLESSVIDEO_BUS_LISTEN=:9"}
 			var env []string
 			for _, o := range others {
 				if !strings.HasPrefix(o, s.Env+"=") {
@@ -123,6 +124,12 @@ func text(v reflect.Value) string {
 		return strings.Join(x, ",")
 	case time.Duration:
 		return x.String()
+	case []config.Plugin:
+		var all []string
+		for _, p := range x {
+			all = append(all, p.Manifest+"="+p.Secret)
+		}
+		return strings.Join(all, ",")
 	case int:
 		return strconv.Itoa(x)
 	default:
@@ -157,6 +164,9 @@ func TestFileForms(t *testing.T) {
 		{"quoted", "http: \":9000\"\n", func(c config.Config) bool { return c.HTTP == ":9000" }},
 		{"section without settings", "auth:\n  # sign_up: closed\nhttp: :9000\n", func(c config.Config) bool { return c.HTTP == ":9000" }},
 		{"number that looks otherwise", "smtp: {host: m.com, from: a@m.com, username: a, password: 0123}\n", func(c config.Config) bool { return c.SMTP.Password == "0123" }},
+		{"plugins", "bus: {listen: :1}\nplugins:\n  - manifest: a/plugin.json\n    secret: 0123456789,bcdef\n  - b.json=0123456789abcdef\n", func(c config.Config) bool {
+			return reflect.DeepEqual(c.Plugins, []config.Plugin{{"a/plugin.json", "0123456789,bcdef"}, {"b.json", "0123456789abcdef"}})
+		}},
 		{"off", "http: off\nhttps: :8443\n", func(c config.Config) bool { return c.HTTP == "" && c.HTTPS == ":8443" }},
 	}
 	for _, tt := range tests {
@@ -199,6 +209,9 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"duration in the file", nil, file("streaming: {part_target: 5}\n"), []string{"streaming.part_target", "is no duration", "250ms"}},
 		{"duration in the environment", []string{"SERVERLESSVIDEO_STREAMING_PART_TARGET=x"}, nil, []string{"SERVERLESSVIDEO_STREAMING_PART_TARGET", "is no duration"}},
 		{"number in the environment", []string{"SERVERLESSVIDEO_SMTP_PORT=x"}, nil, []string{"SERVERLESSVIDEO_SMTP_PORT", "is no whole number"}},
+		{"plugin with an unknown key", nil, file("plugins: [{name: a}]\n"), []string{"plugins", `unknown key "name"`, "manifest and secret"}},
+		{"plugin in the environment", []string{"SERVERLESSVIDEO_PLUGINS=x"}, nil, []string{"SERVERLESSVIDEO_PLUGINS", "MANIFEST=SECRET"}},
+		{"plugin as a flag", nil, []string{"--plugins=x"}, []string{"--plugins", "MANIFEST=SECRET"}},
 		{"positional argument", nil, []string{"stray"}, []string{"stray"}},
 	}
 	for _, tt := range tests {

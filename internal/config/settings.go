@@ -22,7 +22,8 @@ type Kind string
 // The kinds of values.
 const (
 	Text     Kind = "text"
-	List     Kind = "list" // separated by commas; a YAML sequence in the file
+	List     Kind = "list"    // separated by commas; a YAML sequence in the file
+	Plugins  Kind = "plugins" // MANIFEST=SECRET, separated by commas
 	Number   Kind = "number"
 	Duration Kind = "duration" // as Go writes it: 250ms, 10s, 1m30s
 )
@@ -59,6 +60,8 @@ func kindOf(t reflect.Type) Kind {
 	switch {
 	case t == reflect.TypeFor[time.Duration]():
 		return Duration
+	case t == reflect.TypeFor[[]Plugin]():
+		return Plugins
 	case t.Kind() == reflect.Slice:
 		return List
 	case t.Kind() == reflect.Int:
