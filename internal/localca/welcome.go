@@ -31,11 +31,7 @@ func Welcome(w io.Writer, base string, drawn bool) {
 	page := base + "/broadcast"
 	fmt.Fprintf(w, "\nBroadcast from a phone in this network: %s\n", page)
 	if drawn {
-		qrterminal.GenerateWithConfig(page, qrterminal.Config{
-			Level: qrterminal.M, Writer: w, HalfBlocks: true, QuietZone: 2,
-			BlackChar: qrterminal.BLACK_BLACK, BlackWhiteChar: qrterminal.BLACK_WHITE,
-			WhiteChar: qrterminal.WHITE_WHITE, WhiteBlackChar: qrterminal.WHITE_BLACK,
-		})
+		qrterminal.GenerateHalfBlock(page, qrterminal.M, w)
 	}
 	fmt.Fprintf(w, `The phone warns once, because this machine signs for itself: choose "Advanced" or "Details" and go on.
 To be rid of the warning, open %s%s on the phone and install the certificate:
