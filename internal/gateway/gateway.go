@@ -130,6 +130,11 @@ func (g *Gateway) Mux() *http.ServeMux { return g.mux }
 // HTTP/2 over TLS when there is a configuration for it. It has no write
 // timeout: playlists are held open and media takes as long as it takes.
 func (g *Gateway) Server(tlsConfig *tls.Config) *http.Server {
+	if tlsConfig != nil && len(tlsConfig.NextProtos) == 0 {
+		// Named here, HTTP/2 is there for whoever wraps the listener himself too.
+		tlsConfig = tlsConfig.Clone()
+		tlsConfig.NextProtos = []string{"h2", "http/1.1"}
+	}
 	return &http.Server{
 		Handler:           g.Handler(),
 		TLSConfig:         tlsConfig,
