@@ -66,7 +66,7 @@ web-test: web/node_modules/.installed ## Check and test the web app.
 # ---- checks ----
 
 .PHONY: lint
-lint: setup-build web ## gofmt, go vet and golangci-lint.
+lint: setup-build ## gofmt, go vet and golangci-lint.
 	$(step) 'gofmt'
 	@unformatted=$$(git ls-files --cached --others --exclude-standard -- '*.go' | xargs -r ls -d 2>/dev/null | xargs -r gofmt -l); \
 		if [ -n "$$unformatted" ]; then echo "not formatted; run gofmt -w on:" >&2; echo "$$unformatted" >&2; exit 1; fi
@@ -89,7 +89,7 @@ generate: setup-build ## Write generated code and reference pages anew.
 # ---- tests ----
 
 .PHONY: go-test
-go-test: web
+go-test: setup-build
 	$(step) 'testing: $(GOTEST)'
 	@status=0; $(GOTEST) $$(go list ./... | grep -v /test/) || status=$$?; \
 		go run ./internal/store/storetest/stop; exit $$status
@@ -104,11 +104,11 @@ scenarios: build
 e2e: setup-test scenarios ## Run the scenarios with the whole program alone.
 
 .PHONY: bench
-bench: setup-build web ## Run the benchmarks.
+bench: setup-build ## Run the benchmarks.
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: fuzz
-fuzz: setup-build web ## Fuzz every parser for FUZZTIME each.
+fuzz: setup-build ## Fuzz every parser for FUZZTIME each.
 	@scripts/fuzz $(FUZZTIME)
 
 .PHONY: clean
