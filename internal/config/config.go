@@ -30,14 +30,14 @@ type Config struct {
 	RTMPS      string   `name:"rtmps" placeholder:"ADDR" help:"Address of RTMP ingest over TLS. Accepted, but nothing listens there in this version."`
 	WebRTCUDP  string   `name:"webrtc-udp" default:":8189" placeholder:"ADDR" help:"Address of the one UDP port that all WebRTC media uses."`
 	WebRTCTCP  string   `name:"webrtc-tcp" placeholder:"ADDR" help:"Address for WebRTC media over TCP, for networks that block UDP."`
-	WebRTCHost []string `name:"webrtc-host" placeholder:"IP,..." help:"IP addresses to offer to WebRTC peers instead of the machine's own, for Docker and 1:1 NAT."`
+	WebRTCHost []string `name:"webrtc-host" placeholder:"IP" help:"IP addresses to offer to WebRTC peers instead of the machine's own, for Docker and 1:1 NAT."`
 	PublicURL  string   `name:"public-url" placeholder:"URL" help:"Where people reach this node, such as https://video.example.com. Links in answers begin with it. By default they begin with what the request was sent to."`
 	File       string   `name:"config" placeholder:"FILE" help:"YAML file with settings."`
 	LogLevel   string   `name:"log-level" default:"info" placeholder:"LEVEL" help:"Least important level that is logged: debug, info, warn or error."`
 	LogFormat  string   `name:"log-format" default:"text" placeholder:"FORMAT" help:"Form of the log: text or json."`
 	Secret     string   `name:"secret" placeholder:"TEXT" help:"Key that stream keys are encrypted with, at least 32 characters. By default the node makes one and keeps it as secret.key in its data folder. Better set by environment or file: other users of the machine can read flags."`
 
-	Plugins []Plugin `name:"plugins" placeholder:"MANIFEST=SECRET,..." help:"Plugins outside the process: the path of each one's plugin.json and the secret (16 to 200 printable characters without blanks) with which it connects to bus.listen. In the file also as a sequence of manifest and secret. Better set by environment or file: other users of the machine can read flags."`
+	Plugins []Plugin `name:"plugins" placeholder:"MANIFEST=SECRET" help:"Plugins outside the process: the path of each one's plugin.json and the secret (16 to 200 printable characters without blanks) with which it connects to bus.listen. In the file also as a sequence of manifest and secret. Better set by environment or file: other users of the machine can read flags."`
 
 	Auth      Auth      `embed:"" prefix:"auth-"`
 	SMTP      SMTP      `embed:"" prefix:"smtp-"`
@@ -66,7 +66,7 @@ func (p *Plugin) UnmarshalText(text []byte) error {
 // Auth decides who may have an account, and who of them may broadcast.
 type Auth struct {
 	SignUp         string   `name:"sign-up" default:"open" placeholder:"WHO" help:"open: anyone may make an account. closed: accounts are made by an admin only."`
-	AllowedDomains []string `name:"allowed-domains" placeholder:"DOMAIN,..." help:"E-mail domains whose confirmed users may broadcast. Nobody becomes a broadcaster by a domain when the list is empty. * allows every domain."`
+	AllowedDomains []string `name:"allowed-domains" placeholder:"DOMAIN" help:"E-mail domains whose confirmed users may broadcast. Nobody becomes a broadcaster by a domain when the list is empty. * allows every domain."`
 }
 
 // SMTP is the mail server for confirmation links. Without a host the links are

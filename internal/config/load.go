@@ -164,10 +164,15 @@ func (s *sources) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, 
 // Validate implements kong.Resolver.
 func (s *sources) Validate(*kong.Application) error { return nil }
 
-// help shows a setting's environment variable beside its flag.
+// help shows a setting's default and environment variable beside its flag.
 func (s *sources) help(v *kong.Value) string {
-	if setting, ok := s.known[v.Name]; ok {
+	setting, ok := s.known[v.Name]
+	switch {
+	case !ok:
+		return v.Help
+	case setting.Default != "":
+		return fmt.Sprintf("%s (default %s, $%s)", v.Help, setting.Default, setting.Env)
+	default:
 		return fmt.Sprintf("%s ($%s)", v.Help, setting.Env)
 	}
-	return v.Help
 }
