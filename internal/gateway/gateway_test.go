@@ -365,6 +365,7 @@ func TestWebApp(t *testing.T) {
 	}{
 		{"GET", "/", 200, "text/html; charset=utf-8", "no-cache"},
 		{"GET", "/watch/some-channel", 200, "text/html; charset=utf-8", "no-cache"},
+		{"GET", "/live/some-channel", 200, "text/html; charset=utf-8", "no-cache"},
 		{"HEAD", "/", 200, "text/html; charset=utf-8", "no-cache"},
 		{"GET", "/assets/app-1a.js", 200, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
 		{"GET", "/favicon.svg", 200, "image/svg+xml", "no-cache"},

@@ -8,18 +8,21 @@ type class int
 const (
 	webPages  class = iota // the web app and everything not named below
 	apiCalls               // /api/: JSON
-	media                  // /live/, /vod/: any origin, never wrapped, so that files go out by sendfile
+	media                  // /live/{id}/…, /vod/{id}/…: any origin, never wrapped, so that files go out by sendfile
 	realtime               // /mqtt, /events: hijacked or endless, never wrapped
 	bearer                 // /whip/, /whep/, /aws/events: from anywhere by bearer token, by cookie from our own pages alone
 	operators              // /metrics, /healthz, /readyz: no identity
 )
 
 func classOf(path string) class {
-	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch first {
 	case "api":
 		return apiCalls
 	case "live", "vod":
+		if !strings.Contains(rest, "/") {
+			return webPages // /live/{channel} itself is a page of the app
+		}
 		return media
 	case "mqtt", "events":
 		return realtime
