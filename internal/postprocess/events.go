@@ -1,0 +1,95 @@
+package postprocess
+
+import (
+	"context"
+	"strings"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/blob"
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/id"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+)
+
+// consumer is the name of the service's consumer and of its receipts.
+const consumer = "postprocess"
+
+// compute says where the MP4 was made: on the node itself.
+const compute = "local"
+
+// Consumers returns what the service hears. It says MP4ProcessingStarted,
+// MP4ProcessingComplete and MP4ProcessingFailed.
+func (s *Service) Consumers() []event.Consumer {
+	return []event.Consumer{{
+		Name:    consumer,
+		Filters: []event.Filter{{Source: event.SourceStreaming, Type: event.RecordingStateChange{}.EventType()}},
+		Handle:  s.recordingEnded,
+	}}
+}
+
+// recordingEnded notes the job and starts its flow. A delivery that comes again
+// finds both; when the engine is not running yet the event comes again.
+func (s *Service) recordingEnded(ctx context.Context, e event.Envelope) error {
+	var d event.RecordingStateChange
+	err := e.Decode(&d)
+	if err == nil && d.RecordingStatus != event.RecordingEnd {
+		return nil
+	}
+	job := Job{
+		ID: d.StreamID, Channel: d.ChannelName, DurationMillis: max(0, d.RecordingDurationMS),
+		Prefix: strings.TrimSuffix(d.RecordingS3KeyPrefix, "/"),
+	}
+	if err == nil {
+		err = job.check()
+	}
+	if err != nil {
+		// It can never be understood: trying again does not mend it.
+		s.log.Error("post-processing: an event that makes no sense", "type", e.DetailType, "event", e.ID, "err", err)
+		return nil
+	}
+	err = s.db.Once(ctx, consumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
+		return addJob(ctx, tx, job)
+	})
+	if err != nil {
+		return err
+	}
+	return s.start(ctx, job)
+}
+
+// check looks at what becomes part of keys and ids.
+func (j Job) check() error {
+	switch {
+	case strings.Contains(j.ID, "/") || blob.CheckKey(j.ID) != nil:
+		return errs.Newf(errs.Invalid, "%q is no stream id", j.ID)
+	case j.Channel == "":
+		return errs.New(errs.Invalid, "the recording has no channel")
+	}
+	return blob.CheckKey(j.Prefix)
+}
+
+// The events have ids of their own making, so each is said once whoever says it.
+
+func (s *Service) startedEvent(j Job) event.Envelope {
+	return event.NewWithID(id.Derived("postprocess", j.ID, "started"),
+		event.MP4ProcessingStarted{ChannelName: j.Channel, ID: j.ID})
+}
+
+func (s *Service) completeEvent(j Job, mp4 mp4Result, thumb thumbnailResult) event.Envelope {
+	d := event.MP4ProcessingComplete{
+		ChannelName: j.Channel, ID: j.ID, Compute: compute,
+		StreamURL: s.urls.VOD(j.ID), PlaybackURL: s.urls.MP4(j.ID),
+		Width: mp4.Width, Height: mp4.Height, DurationMillis: mp4.DurationMillis, Size: mp4.Size,
+	}
+	if thumb.Made {
+		d.Thumbnail = s.urls.Thumbnail(j.ID)
+	}
+	if thumb.Note != "" {
+		d.Notes = []string{thumb.Note}
+	}
+	return event.NewWithID(id.Derived("postprocess", j.ID, "complete"), d)
+}
+
+func (s *Service) failedEvent(j Job, reason string) event.Envelope {
+	return event.NewWithID(id.Derived("postprocess", j.ID, "failed"),
+		event.MP4ProcessingFailed{ChannelName: j.Channel, ID: j.ID, Reason: reason})
+}

@@ -1,0 +1,210 @@
+package postprocess_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/blob"
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/flow"
+	"github.com/serverlessvideo/serverlessvideo/internal/id"
+	"github.com/serverlessvideo/serverlessvideo/internal/postprocess"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		child()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// place is where a node keeps its things, over restarts.
+type place struct {
+	Store store.Config
+	Dir   string
+}
+
+func eachPlace(t *testing.T, test func(t *testing.T, p place)) {
+	t.Helper()
+	storetest.EachConfig(t, func(t *testing.T, cfg store.Config) {
+		t.Parallel()
+		test(t, place{cfg, t.TempDir()})
+	})
+}
+
+func (p place) workDir() string { return filepath.Join(p.Dir, "work") }
+
+// node is the service with what it needs, as app composes it.
+type node struct {
+	db      *store.DB
+	objects *blob.Files
+	flows   *flow.Engine
+	service *postprocess.Service
+	stop    func() error
+}
+
+// open composes a node that does not run yet. remux may wrap the real remuxer.
+func (p place) open(log *slog.Logger, cfg postprocess.Config, remux func(postprocess.Remuxer) postprocess.Remuxer) (*node, error) {
+	ctx := context.Background()
+	db, err := store.Open(ctx, p.Store)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := blob.NewFiles(filepath.Join(p.Dir, "objects"))
+	if err != nil {
+		return nil, err
+	}
+	flows, err := flow.Open(ctx, flow.Config{Path: filepath.Join(p.Dir, "flow.db"), URL: p.Store.URL, NodeID: "n1", Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	n := &node{db: db, objects: objects, flows: flows}
+	n.stop = sync.OnceValue(func() error { return errors.Join(flows.Shutdown(10*time.Second), db.Close()) })
+	var r postprocess.Remuxer = remuxer{objects}
+	if remux != nil {
+		r = remux(r)
+	}
+	cfg.WorkDir = p.workDir()
+	n.service, err = postprocess.New(db, objects, flows, r, urls{}, cfg, log)
+	return n, err
+}
+
+func open(t *testing.T, p place, cfg postprocess.Config, remux func(postprocess.Remuxer) postprocess.Remuxer) *node {
+	t.Helper()
+	if cfg.Retries.Base == 0 {
+		cfg.Retries = flow.Retries{Max: 2, Base: time.Millisecond, MaxDelay: time.Millisecond}
+	}
+	n, err := p.open(slog.New(slog.NewTextHandler(t.Output(), nil)), cfg, remux)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.shutdown(t) })
+	return n
+}
+
+func (n *node) start(t *testing.T) {
+	t.Helper()
+	if err := n.flows.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (n *node) shutdown(t *testing.T) {
+	t.Helper()
+	if err := n.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func ended(stream string) event.Envelope {
+	return event.New(event.RecordingStateChange{
+		RecordingStatus: event.RecordingEnd, ChannelName: "chan", StreamID: stream,
+		RecordingS3KeyPrefix: "recordings/chan/" + stream, RecordingDurationMS: 4000,
+	})
+}
+
+func (n *node) hear(e event.Envelope) error {
+	return n.service.Consumers()[0].Handle(context.Background(), e)
+}
+
+func (n *node) mustHear(t *testing.T, e event.Envelope) {
+	t.Helper()
+	if err := n.hear(e); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (n *node) await(t *testing.T, stream string, want flow.Status) {
+	t.Helper()
+	waitFor(t, stream+" is "+string(want), func() bool {
+		info, err := n.flows.Status(context.Background(), "post-"+stream)
+		return err == nil && info.Status == want
+	})
+}
+
+// said returns what stands in the outbox, in the order it was said.
+func (n *node) said(t *testing.T) []event.Envelope {
+	t.Helper()
+	rows, err := n.db.Read().Query(`SELECT body FROM outbox ORDER BY seq`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []event.Envelope
+	for rows.Next() {
+		var body string
+		if err := rows.Scan(&body); err != nil {
+			t.Fatal(err)
+		}
+		e, err := event.Parse([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, e)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// types are the detail types of what was said.
+func (n *node) types(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for _, e := range n.said(t) {
+		out = append(out, e.DetailType)
+	}
+	return out
+}
+
+// last decodes the last event that was said.
+func last[T event.Detail](t *testing.T, n *node) T {
+	t.Helper()
+	var d T
+	all := n.said(t)
+	if len(all) == 0 {
+		t.Fatal("nothing was said")
+	}
+	e := all[len(all)-1]
+	if e.DetailType != d.EventType() || e.Source != event.SourceVideoManager {
+		t.Fatalf("the last event is %s of %s, want %s", e.DetailType, e.Source, d.EventType())
+	}
+	if err := e.Decode(&d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// job returns a job's state and reason, "" when there is none.
+func (n *node) job(t *testing.T, stream string) (state, reason string) {
+	t.Helper()
+	err := n.db.Read().QueryRow(`SELECT state, reason FROM postprocess_jobs WHERE id = $1`, stream).Scan(&state, &reason)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		t.Fatal(err)
+	}
+	return state, reason
+}
+
+func streamID() string { return "st-" + id.New() }
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("never: " + what)
+		}
+	}
+}
