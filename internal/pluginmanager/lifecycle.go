@@ -1,0 +1,102 @@
+package pluginmanager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/flow"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+)
+
+const (
+	// lifecycleFlow is the flow's name, the same for as long as one runs.
+	lifecycleFlow = "lifecycle"
+	// attempt numbers the times that a plugin is asked at one hook.
+	attempt = 1
+)
+
+// lifecycle takes a recording through the hooks. All it knows lies in the
+// tables; between its steps it carries how the last hook ended and no more.
+// LifeCycleComplete is said however it ends.
+func (s *Service) lifecycle(c flow.Context, d event.RecordingReadyEvent) (string, error) {
+	end, err := s.runHooks(c, d)
+	if errors.Is(err, flow.ErrInterrupted) {
+		return "", err
+	}
+	if err != nil {
+		s.log.Error("a lifecycle broke", "video", d.ID, "err", err)
+		end = verdict{Status: event.StatusFailed, Reason: "the plugin lifecycle broke on the server"}
+	}
+	err = step(c, s, "complete", func(ctx context.Context, tx *store.Tx) (struct{}, error) {
+		return struct{}{}, s.complete(ctx, tx, c.ID(), d, end)
+	}, new(struct{}))
+	return end.Status, err
+}
+
+func (s *Service) runHooks(c flow.Context, d event.RecordingReadyEvent) (verdict, error) {
+	err := step(c, s, "start", func(ctx context.Context, tx *store.Tx) (struct{}, error) {
+		return struct{}{}, s.started(ctx, tx, c.ID(), d)
+	}, new(struct{}))
+	if err != nil {
+		return verdict{}, err
+	}
+	for _, hook := range hooks() {
+		v, err := s.runHook(c, hook, d)
+		if err != nil || v.Status != "" {
+			return v, err
+		}
+	}
+	return verdict{}, nil
+}
+
+// runHook asks the hook's plugins and waits until it is decided how the hook
+// ends. Time limits differ, and may be prolonged: each round waits for the next.
+func (s *Service) runHook(c flow.Context, hook string, d event.RecordingReadyEvent) (verdict, error) {
+	var v verdict
+	err := step(c, s, hook+" ask", func(ctx context.Context, tx *store.Tx) (verdict, error) {
+		return s.ask(ctx, tx, c.ID(), hook, d)
+	}, &v)
+	for round := 1; err == nil && v.Open; round++ {
+		_, _, err = flow.Await(c, fmt.Sprintf("%s wait %d", hook, round), c.ID(), time.UnixMilli(v.Due),
+			func(ctx context.Context) (struct{}, bool, error) {
+				decided, err := s.decided(ctx, c.ID(), hook)
+				return struct{}{}, decided, err
+			})
+		if err != nil {
+			break
+		}
+		v = verdict{}
+		err = s.settleStep(c, fmt.Sprintf("%s settle %d", hook, round), hook, &v)
+	}
+	return v, err
+}
+
+func (s *Service) settleStep(c flow.Context, name, hook string, v *verdict) error {
+	var timedOut int
+	err := step(c, s, name, func(ctx context.Context, tx *store.Tx) (verdict, error) {
+		var v verdict
+		var err error
+		v, timedOut, err = s.settle(ctx, tx, c.ID(), hook)
+		return v, err
+	}, v)
+	for range timedOut {
+		s.metrics.ended(hook, stateTimedOut)
+	}
+	return err
+}
+
+// step runs fn as a step of the flow, its rows, events and receipt in one
+// transaction. It is tried until the database takes it: a lifecycle may wait,
+// it may not be lost.
+func step[T any](c flow.Context, s *Service, name string, fn func(ctx context.Context, tx *store.Tx) (T, error), out *T) error {
+	got, err := flow.Step(c, name, func(ctx context.Context) (T, error) {
+		return store.Step(ctx, s.db, c.ID(), name, fn)
+	}, flow.Retries{Max: flow.Forever})
+	if err == nil {
+		*out = got
+	}
+	return err
+}
