@@ -96,7 +96,7 @@ func (g *Gateway) admit(c class, w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxRawBody)
 	}
 	// The mux writes the pattern that it chose into the request it is given.
-	inner := r.WithContext(ctx)
+	inner := r.WithContext(withBase(ctx, r))
 	defer func() { r.Pattern = inner.Pattern }()
 	g.mux.ServeHTTP(w, inner)
 }
