@@ -3,6 +3,8 @@ package flow_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -203,6 +205,77 @@ func TestCancel(t *testing.T) {
 		waitStatus(t, e, "p", flow.Cancelled)
 		if polls.Load() != 1 || after.Load() != 0 {
 			t.Errorf("%d polls, %d steps after the end", polls.Load(), after.Load())
+		}
+	})
+}
+
+// TestManyFlows: many flows at once, stopped in the middle; after the restart
+// all of them arrive, and no recorded step has run again.
+func TestManyFlows(t *testing.T) {
+	each(t, func(t *testing.T, cfg flow.Config) {
+		const flows, steps = 100, 4
+		cfg.PollInterval = time.Hour
+		ctx := context.Background()
+		var ran calls
+		var gate atomic.Bool // the gate in the middle of every flow
+		run := func() *flow.Engine {
+			e := open(t, cfg)
+			flow.Register(e, "many", func(c flow.Context, n int) (int, error) {
+				sum := 0
+				for i := range steps {
+					v, err := flow.Step(c, fmt.Sprint("step-", i), func(context.Context) (int, error) {
+						ran.add(fmt.Sprint(n, "-", i))
+						return n, nil
+					})
+					if err != nil {
+						return 0, err
+					}
+					sum += v
+					if i != 1 {
+						continue
+					}
+					if _, _, err = flow.Await(c, "gate", "gate", time.Time{}, func(context.Context) (int, bool, error) {
+						ran.add("gate")
+						return 0, gate.Load(), nil
+					}); err != nil {
+						return 0, err
+					}
+				}
+				return sum, nil
+			})
+			start(t, e)
+			return e
+		}
+		e := run()
+		var wg sync.WaitGroup
+		for n := range flows {
+			wg.Go(func() {
+				if err := flow.Run(ctx, e, "many", fmt.Sprint("m-", n), n); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		waitFor(t, "all wait at the gate", func() bool { return ran.of("gate") == flows })
+		shutdown(t, e)
+		e = run()
+		waitFor(t, "all wait at the gate again", func() bool { return ran.of("gate") == 2*flows })
+		gate.Store(true)
+		e.Wake("gate")
+		waitFor(t, "all arrive", func() bool {
+			list, err := e.List(ctx, flow.Filter{Status: []flow.Status{flow.Done}, Limit: 2 * flows})
+			return err == nil && len(list) == flows
+		})
+		for n := range flows {
+			for i := range steps {
+				if got := ran.of(fmt.Sprint(n, "-", i)); got != 1 {
+					t.Errorf("step %d of flow %d ran %d times", i, n, got)
+				}
+			}
+			info, err := e.Status(ctx, fmt.Sprint("m-", n))
+			if err != nil || decode[int](t, info.Output) != steps*n {
+				t.Errorf("flow %d: %s, %v", n, info.Output, err)
+			}
 		}
 	})
 }
