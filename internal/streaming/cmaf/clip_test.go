@@ -3,6 +3,7 @@ package cmaf
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"os"
@@ -33,14 +34,13 @@ func tool(t testing.TB, name string, args ...string) []byte {
 type clip struct {
 	init         Init
 	video, audio []Sample
+	raised       int32 // what ffmpeg added to all composition offsets
 }
 
 // clipSpec says what ffmpeg encodes.
 type clipSpec struct {
 	size    string // "640x360"; empty: no video
 	seconds float64
-	fps     int
-	gop     int      // frames; 0: one second
 	x264    []string // more options
 	audio   string   // "libopus", "aac"; empty: none
 	colour  string   // a plain picture instead of the test picture
@@ -49,139 +49,105 @@ type clipSpec struct {
 // encode makes a clip of a test picture and a tone.
 func encode(t testing.TB, spec clipSpec) clip {
 	t.Helper()
-	if spec.fps == 0 {
-		spec.fps = 30
-	}
-	if spec.gop == 0 {
-		spec.gop = spec.fps
-	}
-	length := strconv.FormatFloat(spec.seconds, 'f', 3, 64)
 	path := filepath.Join(t.TempDir(), "clip.mp4")
+	tool(t, "ffmpeg", append(spec.arguments(), path)...)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := clip{}
+	if spec.size != "" {
+		config, err := parseAvc1(sampleEntry(t, data, "avc1").body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.init.Video = &config
+	}
+	if kind := map[string]string{"libopus": "Opus", "aac": "mp4a"}[spec.audio]; kind != "" {
+		config, err := parseAudioEntry(sampleEntry(t, data, kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.init.Audio = &config
+	}
+	c.addPackets(t, path, data)
+	return c
+}
+
+// arguments returns those of ffmpeg, without the output file.
+func (spec clipSpec) arguments() []string {
+	const fps = "30"
+	length := strconv.FormatFloat(spec.seconds, 'f', 3, 64)
 	var args []string
 	if spec.size != "" {
 		source := "testsrc=size=" + spec.size
 		if spec.colour != "" {
 			source = "color=" + spec.colour + ":size=" + spec.size
 		}
-		args = append(args, "-f", "lavfi", "-t", length, "-i", source+":rate="+strconv.Itoa(spec.fps))
+		args = append(args, "-f", "lavfi", "-t", length, "-i", source+":rate="+fps)
 	}
 	if spec.audio != "" {
-		args = append(args, "-f", "lavfi", "-t", length, "-i", "sine=frequency=440:sample_rate=48000")
+		args = append(args, "-f", "lavfi", "-t", length, "-i", "sine=frequency=440:sample_rate=48000",
+			"-c:a", spec.audio, "-ac", "2", "-b:a", "64k")
 	}
 	if spec.size != "" {
 		args = append(args, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
-			"-g", strconv.Itoa(spec.gop), "-sc_threshold", "0", "-bf", "0")
+			"-g", fps, "-sc_threshold", "0", "-bf", "0", "-video_track_timescale", "90000")
 		args = append(args, spec.x264...)
 	}
-	if spec.audio != "" {
-		args = append(args, "-c:a", spec.audio, "-ac", "2", "-b:a", "64k")
-	}
-	args = append(args, "-use_editlist", "0", "-video_track_timescale", "90000", path)
-	tool(t, "ffmpeg", args...)
-	return takeApart(t, path, spec)
+	return append(args, "-use_editlist", "0")
 }
 
-func takeApart(t testing.TB, path string, spec clipSpec) clip {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var c clip
-	if spec.size != "" {
-		c.init.Video = readVideoConfig(t, path)
-		c.video = packets(t, path, data, "v", VideoTimescale)
-		// As in a live timeline, the first frame is shown at its decoding time:
-		// the offsets of B-frames are negative.
-		first := c.video[0].CompositionOffset
-		for i := range c.video {
-			c.video[i].CompositionOffset -= first
-		}
-	}
-	if spec.audio != "" {
-		c.init.Audio = readAudioConfig(t, data, spec.audio)
-		c.audio = packets(t, path, data, "a", 48000)
-		frame := map[string]uint32{"libopus": 960, "aac": 1024}[spec.audio]
-		for i := range c.audio {
-			c.audio[i].Duration = frame
-		}
-	}
-	return c
-}
-
-// packets reads the samples that ffprobe finds in a file.
-func packets(t testing.TB, path string, data []byte, stream string, timescale int64) []Sample {
+// addPackets takes the samples out of a file where ffprobe finds them.
+func (c *clip) addPackets(t testing.TB, path string, data []byte) {
 	t.Helper()
 	var list struct {
 		Packets []struct {
-			PTS, DTS, Duration int64
-			Pos, Size          string
-			Flags              string
-		}
-		Streams []struct {
-			TimeBase string `json:"time_base"`
+			Type      string `json:"codec_type"`
+			PTS, DTS  int64
+			Pos, Size string
+			Flags     string
 		}
 	}
-	out := tool(t, "ffprobe", "-select_streams", stream, "-show_packets",
-		"-show_entries", "stream=time_base", "-of", "json", path)
-	if err := json.Unmarshal(out, &list); err != nil {
+	if err := json.Unmarshal(tool(t, "ffprobe", "-show_packets", "-of", "json", path), &list); err != nil {
 		t.Fatal(err)
 	}
-	if want := "1/" + strconv.FormatInt(timescale, 10); list.Streams[0].TimeBase != want {
-		t.Fatalf("time base %s, want %s", list.Streams[0].TimeBase, want)
-	}
-	samples := make([]Sample, len(list.Packets))
-	for i, p := range list.Packets {
+	for _, p := range list.Packets {
 		pos, _ := strconv.Atoi(p.Pos)
 		size, _ := strconv.Atoi(p.Size)
-		duration := p.Duration
-		if i+1 < len(list.Packets) {
-			duration = list.Packets[i+1].DTS - p.DTS
+		s := Sample{Key: strings.HasPrefix(p.Flags, "K"), Data: data[pos : pos+size]}
+		if p.Type == "audio" {
+			s.Duration = 960
+			if c.init.Audio.Codec == AAC {
+				s.Duration = 1024
+			}
+			c.audio = append(c.audio, s)
+			continue
 		}
-		samples[i] = Sample{
-			Duration: uint32(duration), CompositionOffset: int32(p.PTS - p.DTS),
-			Key: strings.HasPrefix(p.Flags, "K"), Data: data[pos : pos+size],
+		s.Duration, s.CompositionOffset = VideoTimescale/30, int32(p.PTS-p.DTS)
+		if len(c.video) > 0 {
+			// As in a live timeline, the first frame is shown at its decoding
+			// time: the offsets of B-frames are negative.
+			s.CompositionOffset -= c.raised
+		} else {
+			c.raised, s.CompositionOffset = s.CompositionOffset, 0
 		}
+		c.video = append(c.video, s)
 	}
-	return samples
 }
 
-func readVideoConfig(t testing.TB, path string) *VideoConfig {
+// sampleEntry finds a sample entry in a file that ffmpeg wrote.
+func sampleEntry(t testing.TB, data []byte, kind string) box {
 	t.Helper()
-	stream := tool(t, "ffmpeg", "-i", path, "-c:v", "copy", "-frames:v", "1", "-bsf:v", "h264_mp4toannexb", "-f", "h264", "-")
-	var sps, pps []byte
-	for _, nal := range SplitAnnexB(stream) {
-		switch NALType(nal) {
-		case NALSPS:
-			sps = nal
-		case NALPPS:
-			pps = nal
-		}
-	}
-	config, err := ParseAVC(sps, pps)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &config
-}
-
-// readAudioConfig takes the sample entry out of the file that ffmpeg wrote.
-func readAudioConfig(t testing.TB, data []byte, encoder string) *AudioConfig {
-	t.Helper()
-	kind := map[string]string{"libopus": "Opus", "aac": "mp4a"}[encoder]
 	at := bytes.LastIndex(data, append([]byte(kind), make([]byte, 6)...))
 	if at < 4 {
 		t.Fatalf("ffmpeg's file has no %s", kind)
 	}
-	boxes, err := children(data[at-4 : at-4+int(data[at-2])<<8+int(data[at-1])])
+	boxes, err := children(data[at-4 : at-4+int(binary.BigEndian.Uint32(data[at-4:]))])
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := parseAudioEntry(boxes[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &config
+	return boxes[0]
 }
 
 // clock is where the timeline of a recording under construction stands.

@@ -13,8 +13,8 @@ func TestSegmentsDecode(t *testing.T) {
 		name string
 		spec clipSpec
 	}{
-		{"H264 and Opus", clipSpec{size: "640x360", seconds: 3, audio: "libopus"}},
-		{"H264 and AAC", clipSpec{size: "640x360", seconds: 3, audio: "aac"}},
+		{"H264 and Opus", clipSpec{size: "320x180", seconds: 2, audio: "libopus"}},
+		{"H264 and AAC", clipSpec{size: "320x180", seconds: 2, audio: "aac"}},
 		{"video alone", clipSpec{size: "320x180", seconds: 2}},
 		{"B-frames", clipSpec{size: "320x180", seconds: 3, audio: "libopus", x264: []string{"-bf", "2", "-profile:v", "high"}}},
 		{"4:4:4", clipSpec{size: "322x182", seconds: 1, x264: []string{"-pix_fmt", "yuv444p"}}},

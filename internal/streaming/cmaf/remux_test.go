@@ -134,17 +134,17 @@ func TestRemux(t *testing.T) {
 		spec   clipSpec
 		codecs int
 	}{
-		{"Opus", clipSpec{size: "640x360", seconds: 4, audio: "libopus"}, 2},
-		{"AAC", clipSpec{size: "640x360", seconds: 4, audio: "aac"}, 2},
-		{"video alone", clipSpec{size: "640x360", seconds: 3}, 1},
-		{"B-frames", clipSpec{size: "640x360", seconds: 3, audio: "libopus", x264: []string{"-bf", "3"}}, 2},
+		{"Opus", clipSpec{size: "320x180", seconds: 4, audio: "libopus"}, 2},
+		{"AAC", clipSpec{size: "320x180", seconds: 4, audio: "aac"}, 2},
+		{"video alone", clipSpec{size: "320x180", seconds: 3}, 1},
+		{"B-frames", clipSpec{size: "320x180", seconds: 3, audio: "libopus", x264: []string{"-bf", "3"}}, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			c := encode(t, test.spec)
 			r := remuxFile(t, c.sources(&clock{}))
 			near(t, "the duration", r.duration(t), test.spec.seconds, 0.05)
-			if r.info.Width != 640 || r.info.Height != 360 || len(r.info.Codecs) != test.codecs {
+			if r.info.Width != 320 || r.info.Height != 180 || len(r.info.Codecs) != test.codecs {
 				t.Errorf("Info is %+v", r.info)
 			}
 			if r.info.VideoSamples != len(c.video) || r.info.AudioSamples != len(c.audio) {
