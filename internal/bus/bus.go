@@ -68,8 +68,10 @@ type Bus struct {
 	events jetstream.Stream
 	dead   *deadWatch
 
-	handling context.Context // of handlers; ends when a stop will wait no longer
-	giveUp   context.CancelFunc
+	taking     context.Context // of consumers; ends when they are to stop
+	takeNoMore context.CancelFunc
+	handling   context.Context // of handlers; ends when a stop will wait no longer
+	giveUp     context.CancelFunc
 
 	mu        sync.Mutex
 	stopped   bool
@@ -84,6 +86,7 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 		return nil, err
 	}
 	b := &Bus{cfg: cfg, log: cfg.Logger, server: srv, consumers: map[string]*consumer{}}
+	b.taking, b.takeNoMore = context.WithCancel(context.Background())
 	b.handling, b.giveUp = context.WithCancel(context.Background())
 	if err := b.connect(ctx); err != nil {
 		b.shutDown()
@@ -135,8 +138,11 @@ func (b *Bus) Close(ctx context.Context) error {
 }
 
 func (b *Bus) shutDown() {
+	b.takeNoMore()
 	b.giveUp()
-	b.dead.stop()
+	if b.dead != nil {
+		b.dead.stop()
+	}
 	if b.nc != nil {
 		closeConn(b.nc)
 	}

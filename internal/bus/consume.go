@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -22,10 +21,8 @@ const maxUnfinished = 1000
 // A consumer hears events on behalf of a service.
 type consumer struct {
 	event.Consumer
-	bus     *Bus
-	deliver jetstream.MessagesContext
-	slots   chan struct{} // one for each call that runs
-	done    chan struct{} // closed when no call runs and none will
+	bus  *Bus
+	done chan struct{} // closed when no call runs and none will
 }
 
 var consumerName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
@@ -58,15 +55,9 @@ func (b *Bus) Consume(ctx context.Context, c event.Consumer) error {
 	if err != nil {
 		return fmt.Errorf("making the consumer %s: %w", c.Name, err)
 	}
-	// One at a time: an event is asked for when there is somebody to handle
-	// it. One that waited in a buffer would use up its tries.
-	deliver, err := durable.Messages(jetstream.PullMaxMessages(1), jetstream.WithMessagesErrOnMissingHeartbeat(false))
-	if err != nil {
-		return fmt.Errorf("starting the consumer %s: %w", c.Name, err)
-	}
-	running := &consumer{Consumer: c, bus: b, deliver: deliver, slots: make(chan struct{}, b.cfg.Concurrency), done: make(chan struct{})}
+	running := &consumer{Consumer: c, bus: b, done: make(chan struct{})}
 	b.consumers[c.Name] = running
-	go running.run()
+	go running.run(durable)
 	return nil
 }
 
@@ -110,31 +101,17 @@ func includes(pattern, s string) bool {
 	return true
 }
 
-func (c *consumer) run() {
+func (c *consumer) run(durable jetstream.Consumer) {
 	defer close(c.done)
 	var calls sync.WaitGroup
 	defer calls.Wait()
-	for {
-		c.slots <- struct{}{}
-		msg, err := c.deliver.Next()
-		if err == nil {
-			calls.Go(func() {
-				defer func() { <-c.slots }()
-				c.receive(msg)
-			})
-			continue
-		}
-		<-c.slots
-		if errors.Is(err, jetstream.ErrMsgIteratorClosed) {
-			return
-		}
-		c.bus.log.Warn("bus: waiting for events", "consumer", c.Name, "err", err)
-		select {
-		case <-time.After(time.Second):
-		case <-c.bus.handling.Done():
-			return
-		}
-	}
+	slots := make(chan struct{}, c.bus.cfg.Concurrency)
+	c.bus.pull(c.bus.taking, durable, slots, func(msg jetstream.Msg) {
+		calls.Go(func() {
+			defer func() { <-slots }()
+			c.receive(msg)
+		})
+	})
 }
 
 // StopConsumers takes no more events and waits for the handlers that run. When
@@ -148,9 +125,7 @@ func (b *Bus) StopConsumers(ctx context.Context) error {
 		running = append(running, c)
 	}
 	b.mu.Unlock()
-	for _, c := range running {
-		c.deliver.Drain()
-	}
+	b.takeNoMore()
 	var late []string
 	for _, c := range running {
 		select {

@@ -74,9 +74,8 @@ func (b *Bus) DeadLetters(ctx context.Context, limit int) ([]DeadLetter, error) 
 // deadWatch buries the events whose handling used up its tries without a word:
 // the process died each time.
 type deadWatch struct {
-	bus     *Bus
-	deliver jetstream.MessagesContext
-	done    chan struct{}
+	bus  *Bus
+	stop func() // returns when it has stopped
 }
 
 func (b *Bus) watchDead(ctx context.Context) (*deadWatch, error) {
@@ -86,34 +85,20 @@ func (b *Bus) watchDead(ctx context.Context) (*deadWatch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watching for dead letters: %w", err)
 	}
-	deliver, err := durable.Messages(jetstream.PullMaxMessages(1), jetstream.WithMessagesErrOnMissingHeartbeat(false))
-	if err != nil {
-		return nil, fmt.Errorf("watching for dead letters: %w", err)
-	}
-	w := &deadWatch{bus: b, deliver: deliver, done: make(chan struct{})}
-	go w.run()
-	return w, nil
-}
-
-func (w *deadWatch) run() {
-	defer close(w.done)
-	for {
-		msg, err := w.deliver.Next()
-		if errors.Is(err, jetstream.ErrMsgIteratorClosed) {
-			return
-		}
-		if err == nil {
-			err = w.bury(msg)
-		}
-		if err != nil {
-			w.bus.log.Warn("bus: burying a dead letter", "err", err)
-			select {
-			case <-time.After(time.Second):
-			case <-w.bus.handling.Done():
-				return
+	taking, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	w := &deadWatch{bus: b, stop: func() { cancel(); <-done }}
+	go func() {
+		defer close(done)
+		slots := make(chan struct{}, 1)
+		b.pull(taking, durable, slots, func(msg jetstream.Msg) {
+			if err := w.bury(msg); err != nil {
+				b.log.Warn("bus: burying a dead letter", "err", err)
 			}
-		}
-	}
+			<-slots
+		})
+	}()
+	return w, nil
 }
 
 func (w *deadWatch) bury(msg jetstream.Msg) error {
@@ -143,14 +128,6 @@ func (w *deadWatch) bury(msg jetstream.Msg) error {
 		return errors.Join(err, msg.NakWithDelay(w.bus.cfg.RetryMax))
 	}
 	return msg.Ack()
-}
-
-func (w *deadWatch) stop() {
-	if w == nil {
-		return
-	}
-	w.deliver.Stop()
-	<-w.done
 }
 
 // firstLine makes an error fit a header.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,14 +116,15 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	}
 	last := deleted("last")
 	publish(t, b, last)
+	eventually(t, "the last is heard", func() bool { return slices.Contains(h.all(), last.ID) })
 	eventually(t, "all that was acknowledged is heard", func() bool {
-		n := 0
-		for _, id := range h.all() {
-			if acked[id] {
-				n++
+		got := h.all()
+		for id := range acked {
+			if !slices.Contains(got, id) {
+				return false
 			}
 		}
-		return n == len(acked)
+		return true
 	})
 }
 

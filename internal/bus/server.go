@@ -46,11 +46,12 @@ func startServer(cfg Config) (*embedded, error) {
 	}
 	e.srv.SetLoggerV2(e.log, false, false, false)
 	e.srv.Start()
-	if !e.srv.ReadyForConnections(startTimeout) {
-		e.shutDown()
-		return nil, errors.Join(errors.New("the bus server did not start"), e.log.fatal())
+	// A port that is taken is said before Start returns.
+	if e.log.fatal() == nil && e.srv.ReadyForConnections(startTimeout) {
+		return e, nil
 	}
-	return e, nil
+	e.shutDown()
+	return nil, errors.Join(errors.New("the bus server did not start"), e.log.fatal())
 }
 
 // options are the server's, with the credentials of the plugins.
