@@ -205,14 +205,15 @@ func rows(p store.Page) int32 { return int32(p.Limit) + 1 } //nolint:gosec // at
 
 // show is the video for who asks.
 func (s *Service) show(ctx context.Context, v sqlc.Video) Video {
+	urls := s.answered(ctx)
 	out := Video{
 		ID:          v.ID,
 		Channel:     v.Channel,
 		Author:      VideoAuthor{Username: v.Username},
 		CreatedAt:   timestamp(v.CreatedAt),
-		Thumbnail:   s.thumbnailURL(v),
-		StreamURL:   s.urls.VOD(v.ID),
-		PlaybackURL: s.mp4URL(v),
+		Thumbnail:   thumbnailURL(urls, v),
+		StreamURL:   urls.VOD(v.ID),
+		PlaybackURL: mp4URL(urls, v),
 		Title:       titleOf(v),
 		Tags:        decodeTags(v.Tags),
 		Event:       v.EventTag,
@@ -227,18 +228,18 @@ func (s *Service) show(ctx context.Context, v sqlc.Video) Video {
 	return out
 }
 
-func (s *Service) mp4URL(v sqlc.Video) string {
+func mp4URL(urls URLs, v sqlc.Video) string {
 	if v.Mp4Key == "" {
 		return ""
 	}
-	return s.urls.MP4(v.ID)
+	return urls.MP4(v.ID)
 }
 
-func (s *Service) thumbnailURL(v sqlc.Video) string {
+func thumbnailURL(urls URLs, v sqlc.Video) string {
 	if v.ThumbnailKey == "" {
 		return ""
 	}
-	return s.urls.Thumbnail(v.ID)
+	return urls.Thumbnail(v.ID)
 }
 
 func checkEventTag(tag string) error {

@@ -18,7 +18,9 @@ type Channels interface {
 	Username(ctx context.Context, channel string) (string, error)
 }
 
-// URLs makes the absolute URLs under which a video's media is found.
+// URLs makes the absolute URLs under which a video's media is found. Those of
+// answers begin with where the request was sent to, those of events with the
+// node's public address.
 type URLs interface {
 	VOD(video string) string
 	MP4(video string) string
@@ -30,14 +32,16 @@ type Service struct {
 	db       *store.DB
 	objects  blob.Store
 	channels Channels
-	urls     URLs
+	said     URLs                       // in events
+	answered func(context.Context) URLs // in the answer to the context's request
 	log      *slog.Logger
 }
 
-// New returns the video manager. Its consumers (Consumers) must be wired to the
+// New returns the video manager. urls makes the URLs of the answer to a
+// request, or of events when the context is none's. Its consumers (Consumers) must be wired to the
 // bus, its operations (Register) to the API, and Run must run.
-func New(db *store.DB, objects blob.Store, channels Channels, urls URLs, log *slog.Logger) *Service {
-	return &Service{db: db, objects: objects, channels: channels, urls: urls, log: log}
+func New(db *store.DB, objects blob.Store, channels Channels, urls func(context.Context) URLs, log *slog.Logger) *Service {
+	return &Service{db: db, objects: objects, channels: channels, said: urls(context.Background()), answered: urls, log: log}
 }
 
 // sweepEvery is how often objects of deleted videos are looked for: a net

@@ -57,7 +57,7 @@ func newFixture(t *testing.T, db *store.DB) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{t: t, db: db, objects: objects}
-	f.Service = video.New(db, objects, channels{}, urls{}, slog.New(slog.DiscardHandler))
+	f.Service = video.New(db, objects, channels{}, func(context.Context) video.URLs { return urls{} }, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(context.Background())
 	relay := &store.Relay{DB: db, Holder: "n", Logger: slog.New(slog.DiscardHandler), Publish: func(_ context.Context, e event.Envelope) error {
 		f.mu.Lock()
