@@ -65,7 +65,7 @@ func (r *Relay) Run(ctx context.Context) {
 	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
 	for {
-		if err := r.drain(ctx); err != nil && ctx.Err() == nil {
+		if err := r.Drain(ctx); err != nil && ctx.Err() == nil {
 			r.Logger.Error("outbox: events wait", "err", err)
 			// A failure is not retried at once, whoever wakes the relay.
 			select {
@@ -86,9 +86,9 @@ func (r *Relay) Run(ctx context.Context) {
 	}
 }
 
-// drain publishes what waits, stopping at the first failure so that the order
-// stays.
-func (r *Relay) drain(ctx context.Context) error {
+// Drain publishes what waits, stopping at the first failure so that the order
+// stays. A node that stops calls it once more after Run has ended.
+func (r *Relay) Drain(ctx context.Context) error {
 	for {
 		waiting, err := r.DB.waiting(ctx)
 		if err != nil || len(waiting) == 0 {
