@@ -35,9 +35,10 @@ type Info struct {
 //
 // The timeline is one and without holes: where a segment does not go on where
 // the last one ended (a reconnect, a restart, a lost segment) it is moved
-// there. Every H.264 parameter set has its own sample entry; once it has
-// changed, key frames carry theirs in-band too, for players that know only the
-// first entry. The audio's codec and sample rate may not change.
+// there. Every H.264 parameter set has its own sample entry. When there is more
+// than one, key frames carry theirs in-band too, all of them: Chromium heeds
+// neither a change of entry nor, after a seek back, the first one. The audio's
+// codec and sample rate may not change.
 //
 // progress, which may be nil, hears of bytes written out of all, from the
 // moment that the headers have been read. Remux stops with ctx's error.

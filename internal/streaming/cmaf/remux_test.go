@@ -185,23 +185,33 @@ func TestRemuxResolutionChange(t *testing.T) {
 	}
 }
 
-// Every key frame after a change tells its parameter set, so that a player
-// which knows the first sample entry alone can also seek.
+// Where the parameter set changes, every key frame tells its own, also before
+// the change, so that a player which does not heed sample entries can seek. A
+// recording with one is copied as it is.
 func TestRemuxInBandParameterSets(t *testing.T) {
 	small := encode(t, clipSpec{size: "320x180", seconds: 2})
 	large := encode(t, clipSpec{size: "640x360", seconds: 2})
 	at := &clock{}
-	r := remuxFile(t, append(small.sources(at), large.sources(at)...))
+	both := remuxFile(t, append(small.sources(at), large.sources(at)...))
+	for _, c := range []clip{small, large} {
+		if n := both.count(t, c.init.Video); n != 2 {
+			t.Errorf("%d key frames of 2 have their parameter set in-band", n)
+		}
+	}
+	one := remuxFile(t, small.sources(&clock{}))
+	if n := one.count(t, small.init.Video); n != 0 {
+		t.Errorf("%d key frames have the only parameter set in-band", n)
+	}
+}
+
+// count counts a parameter set as it stands in samples.
+func (r remuxed) count(t *testing.T, c *VideoConfig) int {
+	t.Helper()
 	data, err := os.ReadFile(r.path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := bytes.Count(data, AppendAVCC(nil, large.init.Video.SPS, large.init.Video.PPS)); n != 2 {
-		t.Errorf("%d key frames of 2 have their parameter set in-band", n)
-	}
-	if n := bytes.Count(data, AppendAVCC(nil, small.init.Video.SPS, small.init.Video.PPS)); n != 0 {
-		t.Errorf("%d key frames before the change have their parameter set in-band", n)
-	}
+	return bytes.Count(data, AppendAVCC(nil, c.SPS, c.PPS))
 }
 
 // Gaps do not count: after a reconnect with a jump, and after a restart that

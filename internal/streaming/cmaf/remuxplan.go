@@ -184,6 +184,9 @@ func (p *remuxPlan) finish() error {
 	if len(tracks) == 0 {
 		return errors.New("the recording has no samples")
 	}
+	if len(p.videoConfigs) == 1 {
+		p.video.dropInBand(len(p.inBand[0]))
+	}
 	p.zero = math.MaxInt64
 	for _, t := range tracks {
 		t.finish()

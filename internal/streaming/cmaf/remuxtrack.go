@@ -53,7 +53,8 @@ type piece struct {
 const maxRunTime = 86400
 
 // add appends the samples of a fragment of a source. shift, in nanoseconds, is
-// added to their times. inBand has the parameter sets of each entry; nil for audio.
+// added to their times. inBand has the parameter sets of each entry, which go
+// before key samples; nil for audio.
 func (t *trackPlan) add(source, entry int, run *RunInfo, shift int64, inBand [][]byte) error {
 	base, err := toNS(run.BaseTime, t.timescale)
 	if err != nil {
@@ -65,9 +66,6 @@ func (t *trackPlan) add(source, entry int, run *RunInfo, shift int64, inBand [][
 	if uint64(len(t.sizes))+uint64(len(run.Samples)) > math.MaxUint32 {
 		return fmt.Errorf("a track has at most %d samples", uint32(math.MaxUint32))
 	}
-	if len(t.sizes) > 0 && entry != t.entry {
-		t.changed = true
-	}
 	start := int64(run.BaseTime) + fromNS(shift, t.timescale)
 	for i := range run.Samples {
 		s := &run.Samples[i]
@@ -76,10 +74,10 @@ func (t *trackPlan) add(source, entry int, run *RunInfo, shift int64, inBand [][
 		}
 		c := t.chunks[len(t.chunks)-1]
 		size := s.Size
-		if t.changed && s.Key && inBand != nil {
-			extra := len(inBand[entry])
-			c.pieces = append(c.pieces, piece{source: -1, offset: int64(entry)})
-			c.size += int64(extra)
+		if s.Key && inBand != nil {
+			extra := int64(len(inBand[entry]))
+			c.pieces = append(c.pieces, piece{source: -1, offset: int64(entry), size: extra})
+			c.size += extra
 			size += uint32(extra)
 		}
 		c.addBytes(source, s.Offset, int64(s.Size))
@@ -132,6 +130,25 @@ func (c *chunk) addBytes(source int, offset, size int64) {
 		}
 	}
 	c.pieces = append(c.pieces, piece{source: source, offset: offset, size: size})
+}
+
+// dropInBand takes the parameter sets out again; there are extra bytes of them
+// before each key sample.
+func (t *trackPlan) dropInBand(extra int) {
+	for _, n := range t.keys {
+		t.sizes[n-1] -= uint32(extra)
+	}
+	for _, c := range t.chunks {
+		kept := c.pieces[:0]
+		for _, p := range c.pieces {
+			if p.source < 0 {
+				c.size -= p.size
+				continue
+			}
+			kept = append(kept, p)
+		}
+		c.pieces = kept
+	}
 }
 
 // finish enters the last sample's duration.
