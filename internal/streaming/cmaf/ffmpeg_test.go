@@ -28,11 +28,10 @@ func TestSegmentsDecode(t *testing.T) {
 			decode(t, path)
 			p := probe(t, path)
 			for _, s := range p.Streams {
-				want, size := len(c.audio), ""
+				want := len(c.audio)
 				if s.CodecType == "video" {
 					want = len(c.video)
-					size = strconv.Itoa(s.Width) + "x" + strconv.Itoa(s.Height)
-					if size != test.spec.size {
+					if size := strconv.Itoa(s.Width) + "x" + strconv.Itoa(s.Height); size != test.spec.size {
 						t.Errorf("ffprobe says %s", size)
 					}
 				}

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -229,6 +230,48 @@ func TestRemuxReconnect(t *testing.T) {
 			near(t, "the duration", r.duration(t), 4, 0.05)
 			near(t, "the start", seconds(t, r.probe.Format.Start), 0, 0.001)
 		})
+	}
+}
+
+// Tracks that end apart are joined each to its own, over a reconnect too: no
+// frame is held and no sound is missing.
+func TestRemuxSkewedReconnect(t *testing.T) {
+	audio := func(base uint64, n int) *Run {
+		r := &Run{BaseTime: base}
+		for range n {
+			r.Samples = append(r.Samples, Sample{Duration: 960, Key: true, Data: []byte{1}})
+		}
+		return r
+	}
+	video := func(base uint64, n int) *Run {
+		r := &Run{BaseTime: base}
+		for range n {
+			r.Samples = append(r.Samples, Sample{Duration: 3000, Key: true, Data: []byte{1}})
+		}
+		return r
+	}
+	init := Init{Video: testVideo(t), Audio: testOpus()}.Marshal()
+	source := func(f Fragment) Source { return memorySource{init, f.AppendTo(nil)} }
+	plan := newRemuxPlan()
+	for i, s := range []Source{
+		source(Fragment{Video: video(0, 60), Audio: audio(0, 60)}), // 2 s and 1.2 s
+		source(Fragment{Video: video(180_000, 60), Audio: audio(57_600, 100)}),
+		source(Fragment{Video: video(9_000_000, 60), Audio: audio(4_761_600, 100)}), // 100 s and 99.2 s
+		source(Fragment{Video: video(0, 60)}),
+		source(Fragment{Audio: audio(0, 50)}),
+	} {
+		if err := plan.read(context.Background(), i, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := plan.finish(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := plan.video.deltas, []repeat{{240, 3000}}; !slices.Equal(got, want) {
+		t.Errorf("video durations %v, want %v", got, want)
+	}
+	if got, want := plan.audio.deltas, []repeat{{310, 960}}; !slices.Equal(got, want) {
+		t.Errorf("audio durations %v, want %v", got, want)
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 
 const (
 	second = int64(1e9) // nanoseconds
-	// maxSkew is how far a segment may begin from the end of the last one and
-	// still be its continuation; tracks end a fraction of a second apart.
+	// maxSkew is how far a track may begin from its end in the last segment and
+	// still be its continuation.
 	maxSkew = second / 2
 	// maxTime keeps sums of times from overflow: 100 years, so that times that
 	// count from 1970 pass.
@@ -106,38 +106,58 @@ func (p *remuxPlan) useInit(data []byte) error {
 }
 
 // align chooses the shift so that the segment goes on where the last one
-// ended, if its own times do not say so.
+// ended, if its own times do not say so. A track that goes on vouches for the
+// other, which may have been absent; a moved segment touches the last one in
+// the track that leaves the least room.
 func (p *remuxPlan) align(fragments []FragmentInfo) error {
-	start := int64(math.MaxInt64)
-	for i, entry := range p.entries {
-		for j := range fragments {
-			run := fragments[j].run(i)
-			if run == nil {
-				continue
-			}
-			if entry < 0 {
-				return errors.New("it has a track that its init segment does not know")
-			}
-			ns, err := toNS(run.BaseTime, p.track(i).timescale)
-			if err != nil {
-				return err
-			}
-			start = min(start, ns)
-			break
+	first, found := int64(math.MaxInt64), false
+	needed, goesOn := int64(math.MinInt64), false
+	for i := range p.entries {
+		base, ok, err := p.base(fragments, i)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		first, found = min(first, base), true
+		if t := p.track(i); len(t.sizes) > 0 {
+			shift := t.end() - base
+			needed = max(needed, shift)
+			goesOn = goesOn || (shift-p.shift) <= maxSkew && (shift-p.shift) >= -maxSkew
 		}
 	}
-	if start == math.MaxInt64 {
+	if !found || goesOn {
 		return nil
 	}
 	end := max(p.video.end(), p.audio.end())
 	if end > maxTime {
 		return errors.New("the recording is longer than can be right")
 	}
-	if skew := start + p.shift - end; !p.started || skew > maxSkew || skew < -maxSkew {
-		p.shift = end - start
+	if needed == math.MinInt64 {
+		needed = end - first // the first segment, or one with a track that is new
+		if skew := first + p.shift - end; p.started && skew <= maxSkew && skew >= -maxSkew {
+			needed = p.shift
+		}
 	}
-	p.started = true
+	p.shift, p.started = needed, true
 	return nil
+}
+
+// base returns when a track starts in a segment, in nanoseconds of its own time.
+func (p *remuxPlan) base(fragments []FragmentInfo, track int) (ns int64, ok bool, err error) {
+	for i := range fragments {
+		run := fragments[i].run(track)
+		if run == nil {
+			continue
+		}
+		if p.entries[track] < 0 {
+			return 0, false, errors.New("it has a track that its init segment does not know")
+		}
+		ns, err = toNS(run.BaseTime, p.track(track).timescale)
+		return ns, err == nil, err
+	}
+	return 0, false, nil
 }
 
 func (p *remuxPlan) addFragment(number int, f *FragmentInfo) error {
@@ -145,9 +165,6 @@ func (p *remuxPlan) addFragment(number int, f *FragmentInfo) error {
 		run := f.run(i)
 		if run == nil {
 			continue
-		}
-		if entry < 0 {
-			return errors.New("it has a track that its init segment does not know")
 		}
 		var inBand [][]byte
 		if i == 0 {

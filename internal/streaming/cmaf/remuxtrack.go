@@ -19,7 +19,6 @@ type trackPlan struct {
 		duration uint32
 	}
 	entry                int   // sample entry of the newest chunk
-	changed              bool  // the parameter set has changed
 	start                int64 // decoding time of the first sample
 	skip                 int64 // samples that a decoder drops at the start (Opus pre-skip)
 	shownFrom, lastShown int64 // presentation: first start, last end

@@ -1,6 +1,7 @@
 package hlstest
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
@@ -218,6 +219,16 @@ func FuzzParseMedia(f *testing.F) {
 		}
 		if err := CheckReload(data, data); err != nil && !strings.Contains(err.Error(), "delta") {
 			t.Errorf("a good playlist differs from itself: %v", err)
+		}
+	})
+}
+
+func FuzzParseMultivariant(f *testing.F) {
+	f.Add([]byte("#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"b\"\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"avc1.42e01f\",AUDIO=\"a\"\nv.m3u8\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := ParseMultivariant(data)
+		if err == nil && bytes.Count(data, []byte("#EXT-X-STREAM-INF")) < len(m.Variants) {
+			t.Errorf("%d variants in %q", len(m.Variants), data)
 		}
 	})
 }
