@@ -1,0 +1,121 @@
+package publisher
+
+import (
+	"encoding/json"
+	"strings"
+	"sync"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+)
+
+// reactions are the live messages of channels: rt.reaction.<channel>, each the
+// JSON of a reactionMessage.
+const reactions = "rt.reaction."
+
+func (s *Service) hear() error {
+	stop, err := s.cfg.Bus.SubscribeEvents(s.onEvent)
+	if err != nil {
+		return err
+	}
+	s.stopHearing = append(s.stopHearing, stop)
+	stop, err = s.cfg.Bus.SubscribeLive(reactions+"*", s.onReaction)
+	if err != nil {
+		return err
+	}
+	s.stopHearing = append(s.stopHearing, stop)
+	return nil
+}
+
+func (s *Service) onEvent(e event.Envelope) {
+	if !s.seen.first(e.ID) {
+		return
+	}
+	s.signOutWhoIsGone(e)
+	topic, detail, err := project(e)
+	if err != nil {
+		s.log.Warn("publisher: an event is not understood", "event", e.ID, "type", e.DetailType, "err", err)
+		return
+	}
+	if topic == "" {
+		return
+	}
+	body, err := json.Marshal(message{Type: e.DetailType, Detail: detail})
+	if err != nil {
+		s.log.Error("publisher: encoding", "event", e.ID, "err", err)
+		return
+	}
+	s.push(topic, body)
+}
+
+// message is what pages get.
+type message struct {
+	Type   string `json:"type"`
+	Detail any    `json:"detail"`
+}
+
+// signOutWhoIsGone takes the private topic at once; what waits for the next
+// look at the sessions could say what is no business of theirs any more.
+func (s *Service) signOutWhoIsGone(e event.Envelope) {
+	var d event.UserSuspended // UserDeleted has the same shape
+	if e.Source != event.SourceAuth || (e.DetailType != d.EventType() && e.DetailType != event.UserDeleted{}.EventType()) {
+		return
+	}
+	if err := e.Decode(&d); err != nil {
+		s.log.Warn("publisher: an event is not understood", "event", e.ID, "err", err)
+		return
+	}
+	for _, p := range s.pages.signedIn(d.Sub) {
+		p.signOut()
+	}
+}
+
+// reactionMessage is a reaction as pages get it; x and y are shares of the
+// picture's width and height.
+type reactionMessage struct {
+	Type   string `json:"type"` // StreamMetadataSent
+	Detail struct {
+		X      float64 `json:"x"`
+		Y      float64 `json:"y"`
+		Type   string  `json:"type"`
+		UserID string  `json:"userId"`
+	} `json:"detail"`
+}
+
+func (s *Service) onReaction(subject string, data []byte) {
+	topic := channelTopic(strings.TrimPrefix(subject, reactions))
+	var m reactionMessage
+	if err := json.Unmarshal(data, &m); err != nil || m.Type != "StreamMetadataSent" || mayHear(topic, "") != nil {
+		s.log.Warn("publisher: a reaction is not understood", "subject", subject, "err", err)
+		return
+	}
+	// Encoded again, it has these fields and no others.
+	body, err := json.Marshal(m)
+	if err != nil {
+		s.log.Error("publisher: encoding", "err", err)
+		return
+	}
+	s.push(topic, body)
+}
+
+// seen remembers the last events: one that is published twice is pushed once.
+type seen struct {
+	mu   sync.Mutex
+	ids  map[string]struct{}
+	ring [4096]string
+	next int
+}
+
+func newSeen() *seen { return &seen{ids: map[string]struct{}{}} }
+
+func (s *seen) first(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.ids[id]; ok {
+		return false
+	}
+	delete(s.ids, s.ring[s.next])
+	s.ring[s.next] = id
+	s.ids[id] = struct{}{}
+	s.next = (s.next + 1) % len(s.ring)
+	return true
+}
