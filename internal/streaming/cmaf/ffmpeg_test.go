@@ -9,6 +9,7 @@ import (
 // What a player gets, init and segments, decodes without a complaint and has
 // every frame that went in.
 func TestSegmentsDecode(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		spec clipSpec
@@ -48,6 +49,7 @@ func TestSegmentsDecode(t *testing.T) {
 
 // The size in an SPS is the one that ffprobe finds.
 func TestParseAVCSizes(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		size, codec string
 		width       int

@@ -130,6 +130,7 @@ func near(t *testing.T, what string, got, want, within float64) {
 }
 
 func TestRemux(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		spec   clipSpec
@@ -158,6 +159,7 @@ func TestRemux(t *testing.T) {
 // A browser that raises its resolution: both sides of the change decode, with
 // their own size and picture, also after the change back.
 func TestRemuxResolutionChange(t *testing.T) {
+	t.Parallel()
 	small := encode(t, clipSpec{size: "640x360", seconds: 2, audio: "libopus", colour: "red"})
 	large := encode(t, clipSpec{size: "1280x720", seconds: 3, audio: "libopus", colour: "lime"})
 	again := encode(t, clipSpec{size: "640x360", seconds: 1, audio: "libopus", colour: "blue"})
@@ -190,6 +192,7 @@ func TestRemuxResolutionChange(t *testing.T) {
 // the change, so that a player which does not heed sample entries can seek. A
 // recording with one is copied as it is.
 func TestRemuxInBandParameterSets(t *testing.T) {
+	t.Parallel()
 	small := encode(t, clipSpec{size: "320x180", seconds: 2})
 	large := encode(t, clipSpec{size: "640x360", seconds: 2})
 	at := &clock{}
@@ -218,6 +221,7 @@ func (r remuxed) count(t *testing.T, c *VideoConfig) int {
 // Gaps do not count: after a reconnect with a jump, and after a restart that
 // counts from 0 again, the timeline goes on where it was.
 func TestRemuxReconnect(t *testing.T) {
+	t.Parallel()
 	c := encode(t, clipSpec{size: "320x180", seconds: 2, audio: "libopus"})
 	for name, next := range map[string]*clock{
 		"jump":    {video: 60 * VideoTimescale, audio: 60 * OpusTimescale},
@@ -277,6 +281,7 @@ func TestRemuxSkewedReconnect(t *testing.T) {
 
 // A track that starts later does so in the file.
 func TestRemuxLateAudio(t *testing.T) {
+	t.Parallel()
 	c := encode(t, clipSpec{size: "320x180", seconds: 3, audio: "libopus"})
 	c.init.Audio.PreSkip = 0
 	sources := c.sources(&clock{audio: OpusTimescale / 2})
@@ -293,6 +298,7 @@ func TestRemuxLateAudio(t *testing.T) {
 
 // A recording that loses its audio and gets it back keeps the two together.
 func TestRemuxAudioComesAndGoes(t *testing.T) {
+	t.Parallel()
 	with := encode(t, clipSpec{size: "320x180", seconds: 2, audio: "libopus"})
 	without := encode(t, clipSpec{size: "320x180", seconds: 2})
 	at := &clock{}
@@ -310,6 +316,7 @@ func TestRemuxAudioComesAndGoes(t *testing.T) {
 }
 
 func TestRemuxLargeFile(t *testing.T) {
+	t.Parallel()
 	c := encode(t, clipSpec{size: "320x180", seconds: 2, audio: "libopus"})
 	path := filepath.Join(t.TempDir(), "wide.mp4")
 	f, err := os.Create(path)
