@@ -97,6 +97,9 @@ func (s *Service) serveEvents(w http.ResponseWriter, r *http.Request) {
 	st := &stream{page: p, topics: topics, queue: make(chan []byte, s.cfg.MaxQueue)}
 	s.streams.add(st)
 	defer s.streams.remove(st)
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close") // the deadlines are the connection's
+	}
 	s.stream(out, st)
 }
 
@@ -124,7 +127,6 @@ func (s *Service) stream(out *writer, st *stream) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold the messages back
-	h.Set("Connection", "close")     // the deadlines are the connection's
 	if out.write([]byte("retry: 3000\n: listening\n\n")) != nil {
 		return
 	}
