@@ -1,0 +1,94 @@
+package live
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Part is a partial segment.
+type Part struct {
+	Duration    int64 // ticks of 90 kHz
+	Independent bool  // begins with a key frame
+	Gap         bool  // holds nothing
+	Data        []byte
+	uri         string
+}
+
+// Segment is a media segment. It does not change once it is complete.
+type Segment struct {
+	Epoch         int64
+	MSN           uint64
+	Init          int // version of its init segment
+	Discontinuity bool
+	Start         time.Time // wall clock of its first frame, UTC
+	Ticks         int64     // duration in 1/90000 s
+	Size          int64     // bytes
+
+	start    int64 // place in the output, ticks
+	complete bool
+	released bool // its bytes are not in memory any more
+	parts    []*Part
+	uri      string
+}
+
+// Data returns the bytes of a complete segment, part by part. Whoever is told of
+// a segment by OnSegment must take them then: later they may be let go.
+func (s *Segment) Data() [][]byte {
+	data := make([][]byte, 0, len(s.parts))
+	for _, p := range s.parts {
+		if !p.Gap {
+			data = append(data, p.Data)
+		}
+	}
+	return data
+}
+
+// Names of what a playlist lists, relative to it.
+
+func segmentName(epoch int64, msn uint64) string { return fmt.Sprintf("%d-%d.mp4", epoch, msn) }
+
+func partName(epoch int64, msn uint64, part int) string {
+	return fmt.Sprintf("%d-%d.%d.mp4", epoch, msn, part)
+}
+
+func initName(epoch int64, version int) string { return fmt.Sprintf("%d-init-%d.mp4", epoch, version) }
+
+// mediaName is a parsed name.
+type mediaName struct {
+	epoch int64
+	init  int // version, 0: no init segment
+	msn   uint64
+	part  int // -1: the whole segment
+}
+
+// parseName reads the name of a segment, part or init segment.
+func parseName(name string) (mediaName, bool) {
+	base, ok := strings.CutSuffix(name, ".mp4")
+	if !ok || len(base) > 64 {
+		return mediaName{}, false
+	}
+	epochText, rest, ok := strings.Cut(base, "-")
+	epoch, err := strconv.ParseUint(epochText, 10, 62)
+	if !ok || err != nil {
+		return mediaName{}, false
+	}
+	n := mediaName{epoch: int64(epoch), part: -1}
+	if version, isInit := strings.CutPrefix(rest, "init-"); isInit {
+		n.init, err = strconv.Atoi(version)
+		return n, err == nil && n.init > 0
+	}
+	msn, part, hasPart := strings.Cut(rest, ".")
+	if n.msn, err = strconv.ParseUint(msn, 10, 62); err != nil {
+		return mediaName{}, false
+	}
+	if hasPart {
+		value, err := strconv.ParseUint(part, 10, 31)
+		if err != nil {
+			return mediaName{}, false
+		}
+		n.part = int(value)
+	}
+	return n, true
+}

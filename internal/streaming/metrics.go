@@ -1,0 +1,42 @@
+package streaming
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the service's figures for /metrics.
+type metrics struct {
+	ingest, lost, parts, segments, segmentsLost, storeErrors prometheus.Counter
+}
+
+func newMetrics(registry prometheus.Registerer, s *Service) (metrics, error) {
+	var all error
+	register := func(c prometheus.Collector) { all = errors.Join(all, registry.Register(c)) }
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "serverlessvideo_" + name, Help: help})
+		register(c)
+		return c
+	}
+	gauge := func(name, help string, value func() float64) {
+		register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "serverlessvideo_" + name, Help: help}, value))
+	}
+	gauge("live_streams", "Streams that are live on this node.", func() float64 { return float64(len(s.Live())) })
+	gauge("live_viewers", "Viewers of the live streams of this node.", func() float64 {
+		n := 0
+		for _, l := range s.Live() {
+			n += l.Viewers
+		}
+		return float64(n)
+	})
+	m := metrics{
+		ingest:       counter("ingest_bytes_total", "Bytes of media that publishers sent."),
+		lost:         counter("ingest_packets_lost_total", "Packets of publishers that never came or could not be used."),
+		parts:        counter("parts_total", "LL-HLS parts made."),
+		segments:     counter("segments_stored_total", "Segments of recordings stored."),
+		segmentsLost: counter("segments_lost_total", "Segments of recordings that the object store did not take in time."),
+		storeErrors:  counter("segment_store_errors_total", "Failed attempts to store a segment."),
+	}
+	return m, all
+}

@@ -1,0 +1,25 @@
+package streaming
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
+)
+
+// Remux writes a recording as one MP4, its moov first, samples copied. Errors:
+// errs.NotFound when nothing is stored below prefix.
+func (s *Service) Remux(ctx context.Context, prefix string, w io.Writer) (cmaf.Info, error) {
+	rec, err := recorder.List(ctx, s.needs.Objects, strings.TrimSuffix(prefix, "/"))
+	if err != nil {
+		return cmaf.Info{}, err
+	}
+	sources := rec.Sources(s.needs.Objects)
+	if len(sources) == 0 {
+		return cmaf.Info{}, errs.New(errs.NotFound, "the recording has no segments")
+	}
+	return cmaf.Remux(ctx, w, sources, nil)
+}

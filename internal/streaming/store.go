@@ -1,0 +1,97 @@
+package streaming
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/sqlc"
+)
+
+// States of a stream's row.
+const (
+	stateLive    = "live"
+	stateEnded   = "ended"
+	stateDeleted = "deleted" // with its video
+)
+
+// insertStream makes a live stream: its epoch, its row and its event, or none.
+func (s *Service) insertStream(ctx context.Context, id, channel string) (epoch int64, err error) {
+	err = s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if epoch, err = s.needs.Channels.RaiseEpoch(ctx, tx, channel); err != nil {
+			return err
+		}
+		err := sqlc.New(tx).InsertStream(ctx, sqlc.InsertStreamParams{
+			ID: id, Channel: channel, Node: s.cfg.Node, Epoch: epoch,
+			Prefix: recorder.Prefix(channel, id), StartedAt: store.Now(),
+		})
+		if err != nil {
+			return err
+		}
+		return tx.Emit(ctx, streamStarted(id, channel))
+	})
+	return epoch, err
+}
+
+// markRecorded notes the first stored segment and says that recording began.
+func (s *Service) markRecorded(ctx context.Context, id, channel string) error {
+	return s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		n, err := sqlc.New(tx).MarkRecorded(ctx, id)
+		if err != nil || n == 0 {
+			return err
+		}
+		return tx.Emit(ctx, recordingStarted(id, channel))
+	})
+}
+
+// ending is how a stream ended.
+type ending struct {
+	id, channel string
+	at          int64 // ms since 1970
+	reason      string
+	recording   recorder.Summary
+}
+
+// endStream ends a stream's row and says so, once. A recording ends only if
+// there is one.
+func (s *Service) endStream(ctx context.Context, e ending) error {
+	return s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		q := sqlc.New(tx)
+		n, err := q.EndStream(ctx, sqlc.EndStreamParams{
+			EndedAt: e.at, DurationMs: e.recording.DurationMS(), Reason: e.reason, ID: e.id,
+		})
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := tx.Emit(ctx, streamEnded(e.id, e.channel)); err != nil || e.recording.Segments == 0 {
+			return err
+		}
+		first, err := q.MarkRecorded(ctx, e.id)
+		if err != nil {
+			return err
+		}
+		if first > 0 { // the process was killed before it could say so
+			if err := tx.Emit(ctx, recordingStarted(e.id, e.channel)); err != nil {
+				return err
+			}
+		}
+		return tx.Emit(ctx, recordingEnded(e.id, e.channel, e.recording.DurationMS()))
+	})
+}
+
+// row returns a stream's row. Errors: errs.NotFound.
+func (s *Service) row(ctx context.Context, id string) (sqlc.Stream, error) {
+	row, err := sqlc.New(s.needs.DB.Read()).Stream(ctx, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return row, errs.Newf(errs.NotFound, "there is no stream %q", id)
+	}
+	return row, err
+}
+
+// unfinished returns this node's rows that say live.
+func (s *Service) unfinished(ctx context.Context) ([]sqlc.Stream, error) {
+	return sqlc.New(s.needs.DB.Read()).UnfinishedStreams(ctx, s.cfg.Node)
+}
