@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/base64"
 	"math"
 	"strconv"
@@ -27,8 +28,17 @@ func (k Key) String() string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(k.At, 10) + "." + k.ID))
 }
 
-// newest is before every row of a list whose newest row comes first.
-var newest = Key{At: math.MaxInt64, ID: "~"}
+// Compare returns -1 when k is before o, 0 when they are the same, else 1.
+func (k Key) Compare(o Key) int {
+	return cmp.Or(cmp.Compare(k.At, o.At), strings.Compare(k.ID, o.ID))
+}
+
+var (
+	// newest is before every row of a list whose newest row comes first.
+	newest = Key{At: math.MaxInt64, ID: "~"}
+	// oldest is before every row of a list whose oldest row comes first.
+	oldest = Key{At: math.MinInt64}
+)
 
 // Page is a part of a list: at most Limit rows behind After. A query reads
 // Limit+1 rows to see whether there are more.
@@ -58,6 +68,15 @@ func ParsePage(offset string, limit int) (Page, error) {
 	}
 	p.After = Key{At: ms, ID: rowID}
 	return p, nil
+}
+
+// ParsePageOldestFirst is ParsePage for a list whose oldest row comes first.
+func ParsePageOldestFirst(offset string, limit int) (Page, error) {
+	p, err := ParsePage(offset, limit)
+	if offset == "" {
+		p.After = oldest
+	}
+	return p, err
 }
 
 // List is the answer of every list: this page's rows and, when there are more,

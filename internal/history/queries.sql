@@ -1,0 +1,45 @@
+-- name: ClaimVideo :one
+-- Makes the row if there is none, and locks it until the transaction ends.
+INSERT INTO history_videos (id, channel, deleted_at) VALUES ($1, $2, 0)
+ON CONFLICT (id) DO UPDATE SET id = excluded.id
+RETURNING *;
+
+-- name: BuryVideo :exec
+UPDATE history_videos SET deleted_at = $1 WHERE id = $2;
+
+-- name: KeepFact :exec
+-- Of two facts of one name the weightier counts, then the earlier, then the one
+-- that sorts first: whichever comes first, the same one stays.
+INSERT INTO history_facts (video_id, name, happened_at, weight, detail) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (video_id, name) DO UPDATE
+SET happened_at = excluded.happened_at, weight = excluded.weight, detail = excluded.detail
+WHERE excluded.weight > history_facts.weight
+    OR excluded.weight = history_facts.weight AND (excluded.happened_at < history_facts.happened_at
+        OR excluded.happened_at = history_facts.happened_at AND excluded.detail < history_facts.detail);
+
+-- name: Facts :many
+SELECT * FROM history_facts WHERE video_id = $1;
+
+-- name: Channel :one
+SELECT channel FROM history_videos WHERE id = $1;
+
+-- name: ForgetFacts :exec
+DELETE FROM history_facts WHERE video_id = $1;
+
+-- name: ClaimTask :one
+INSERT INTO history_tasks (token_hash, video_id, hook, plugin, answered_at, answer, noted_at)
+VALUES ($1, '', '', '', 0, '', $2)
+ON CONFLICT (token_hash) DO UPDATE SET token_hash = excluded.token_hash
+RETURNING *;
+
+-- name: SaveTask :exec
+UPDATE history_tasks SET video_id = $1, hook = $2, plugin = $3, answered_at = $4, answer = $5 WHERE token_hash = $6;
+
+-- name: CountStrays :one
+SELECT count(*) FROM history_tasks WHERE video_id = '';
+
+-- name: ForgetTasks :exec
+DELETE FROM history_tasks WHERE video_id = $1;
+
+-- name: PruneTasks :exec
+DELETE FROM history_tasks WHERE noted_at < $1;

@@ -1,0 +1,89 @@
+package history
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/history/sqlc"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+)
+
+func (s *Service) keep(ctx context.Context, video, channel string, facts ...fact) error {
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return keep(ctx, tx, video, channel, facts...)
+	})
+}
+
+// keep adds facts to a video's, unless it was deleted. The channel may be empty
+// when the video's row is there.
+func keep(ctx context.Context, tx *store.Tx, video, channel string, facts ...fact) error {
+	q := sqlc.New(tx)
+	v, err := q.ClaimVideo(ctx, sqlc.ClaimVideoParams{ID: video, Channel: channel})
+	if err != nil {
+		return fmt.Errorf("the history of video %s: %w", video, err)
+	}
+	if v.DeletedAt > 0 {
+		return nil
+	}
+	for _, f := range facts {
+		text, err := json.Marshal(f.detail)
+		if err != nil {
+			return fmt.Errorf("encoding %s of video %s: %w", f.Name, video, err)
+		}
+		err = q.KeepFact(ctx, sqlc.KeepFactParams{
+			VideoID: video, Name: f.Name, HappenedAt: f.At, Weight: f.Weight, Detail: string(text),
+		})
+		if err != nil {
+			return fmt.Errorf("keeping %s of video %s: %w", f.Name, video, err)
+		}
+	}
+	return nil
+}
+
+// forget removes what is known of a video. Its row stays as a tombstone: news
+// of the video that comes late must not begin its history anew.
+func (s *Service) forget(ctx context.Context, video, channel string) error {
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		q := sqlc.New(tx)
+		// The tasks first, as asked and pluginAnswered lock them first.
+		if err := q.ForgetTasks(ctx, video); err != nil {
+			return fmt.Errorf("forgetting the tasks of video %s: %w", video, err)
+		}
+		if _, err := q.ClaimVideo(ctx, sqlc.ClaimVideoParams{ID: video, Channel: channel}); err != nil {
+			return fmt.Errorf("the history of video %s: %w", video, err)
+		}
+		if err := q.ForgetFacts(ctx, video); err != nil {
+			return fmt.Errorf("forgetting the history of video %s: %w", video, err)
+		}
+		if err := q.BuryVideo(ctx, sqlc.BuryVideoParams{DeletedAt: store.Now(), ID: video}); err != nil {
+			return fmt.Errorf("forgetting video %s: %w", video, err)
+		}
+		return nil
+	})
+}
+
+// facts returns what is known of a video by name, and its channel; nothing of a
+// video that the history never heard of.
+func (s *Service) facts(ctx context.Context, video string) (channel string, facts map[string]fact, err error) {
+	q := sqlc.New(s.db.Read())
+	channel, err = q.Channel(ctx, video)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", nil, fmt.Errorf("reading the history of video %s: %w", video, err)
+	}
+	rows, err := q.Facts(ctx, video)
+	if err != nil {
+		return "", nil, fmt.Errorf("reading the history of video %s: %w", video, err)
+	}
+	facts = make(map[string]fact, len(rows))
+	for _, r := range rows {
+		f := fact{Name: r.Name, At: r.HappenedAt, Weight: r.Weight}
+		if err := json.Unmarshal([]byte(r.Detail), &f.detail); err != nil {
+			return "", nil, fmt.Errorf("reading %s of video %s: %w", r.Name, video, err)
+		}
+		facts[f.Name] = f
+	}
+	return channel, facts, nil
+}
