@@ -123,7 +123,7 @@ func (h *rules) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
 		return refuse(packets.ErrUnsupportedProtocolVersion)
 	}
 	if pk.Connect.WillFlag {
-		return refuse(packets.ErrNotAuthorized) // a will is a message from outside
+		return refuse(packets.Err3NotAuthorized) // a will is a message from outside
 	}
 	// Nobody takes over the session of somebody else whose client id he knows.
 	cl.ID = id.New()
