@@ -200,8 +200,8 @@ func (s *Service) list(ctx context.Context, in PageQuery, read func(*sqlc.Querie
 	return &list{CacheControl: noCache, Body: body}, nil
 }
 
-// rows is how many rows a query reads: one more than the page has.
-func rows(p store.Page) int32 { return int32(p.Limit) + 1 } //nolint:gosec // at most store.MaxLimit
+// rows is how many rows a query reads: one more than the page has, which has at most store.MaxLimit.
+func rows(p store.Page) int32 { return int32(p.Limit) + 1 }
 
 // show is the video for who asks.
 func (s *Service) show(ctx context.Context, v sqlc.Video) Video {

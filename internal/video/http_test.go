@@ -5,40 +5,43 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
-
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/gateway"
+	"github.com/serverlessvideo/serverlessvideo/internal/gateway/apitest"
+	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
 	"github.com/serverlessvideo/serverlessvideo/internal/video"
 )
 
-// call serves one request through the real API with a middleware that turns
-// the service's errors into their codes, and returns status and body.
-func (f *fixture) call(ctx context.Context, method, path, body string) *httptest.ResponseRecorder {
+// call makes a request as who is signed in in ctx, through a real gateway that
+// holds the answer against the API's description.
+func (f *fixture) call(ctx context.Context, method, path, body string) *apitest.Answer {
 	f.t.Helper()
-	mux := http.NewServeMux()
-	f.Register(humago.New(mux, huma.DefaultConfig("test", "1")))
-	r := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	mux.ServeHTTP(w, r)
-	return w
+	if f.api == nil {
+		f.api = apitest.New(f.t, func(g *gateway.Gateway) { f.Register(g.API()) })
+	}
+	api := f.api
+	if p, ok := identity.From(ctx); ok {
+		api = api.As(p)
+	}
+	if body == "" {
+		return api.Call(method, path, nil)
+	}
+	return api.Call(method, path, body)
 }
 
 func (f *fixture) get(ctx context.Context, id string) video.Video {
 	f.t.Helper()
 	w := f.call(ctx, "GET", "/api/video/"+id, "")
 	var v video.Video
-	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil || w.Code != http.StatusOK {
-		f.t.Fatalf("%d %s: %v", w.Code, w.Body, err)
+	if err := json.Unmarshal(w.Body, &v); err != nil || w.Status != http.StatusOK {
+		f.t.Fatalf("%d %s: %v", w.Status, w.Body, err)
 	}
 	return v
 }
@@ -47,8 +50,8 @@ func (f *fixture) list(ctx context.Context, path string) (ids []string, next str
 	f.t.Helper()
 	w := f.call(ctx, "GET", path, "")
 	var l store.List[video.Video]
-	if err := json.Unmarshal(w.Body.Bytes(), &l); err != nil || w.Code != http.StatusOK || l.Count != len(l.Data) {
-		f.t.Fatalf("%s: %d %s: %v", path, w.Code, w.Body, err)
+	if err := json.Unmarshal(w.Body, &l); err != nil || w.Status != http.StatusOK || l.Count != len(l.Data) {
+		f.t.Fatalf("%s: %d %s: %v", path, w.Status, w.Body, err)
 	}
 	ids = []string{}
 	for _, v := range l.Data {
@@ -63,7 +66,7 @@ func TestShape(t *testing.T) {
 		f.publish("st-1", event.LifeCycleResult{Outputs: event.PluginOutputs{"postMetadata": {output("a", `{"title":"T","tags":["x"]}`)}}})
 		var got map[string]any
 		w := f.call(context.Background(), "GET", "/api/video/st-1", "")
-		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		if err := json.Unmarshal(w.Body, &got); err != nil {
 			t.Fatal(err)
 		}
 		delete(got, "createdAt")
@@ -114,17 +117,20 @@ func TestLists(t *testing.T) {
 		if got, _ := f.list(owner, "/api/channel/videos"); len(got) != 10 {
 			t.Errorf("mine: %v", got)
 		}
-		if body := f.call(owner, "GET", "/api/channel/videos", "").Body.String(); !strings.Contains(body, `"reason":"secret"`) {
+		if body := string(f.call(owner, "GET", "/api/channel/videos", "").Body); !strings.Contains(body, `"reason":"secret"`) {
 			t.Error("the owner is not told the reason")
 		}
-		if body := f.call(nobody, "GET", "/api/channel/bob/videos", "").Body.String(); !strings.Contains(body, `"data":[]`) {
+		if body := string(f.call(nobody, "GET", "/api/channel/bob/videos", "").Body); !strings.Contains(body, `"data":[]`) {
 			t.Errorf("an empty list is %s", body)
 		}
-		for _, path := range []string{"/api/videos?limit=101", "/api/videos?limit=-1", "/api/videos/a/preview?limit=500"} {
-			if w := f.call(nobody, "GET", path, ""); w.Code < 400 || w.Code >= 500 {
-				t.Errorf("%s: %d", path, w.Code)
-			}
+		for _, path := range []string{
+			"/api/videos?limit=101", "/api/videos?limit=-1", "/api/videos?limit=x", "/api/videos?offset=never",
+			"/api/videos/a/preview?limit=500", "/api/videos/a%20b",
+		} {
+			f.call(nobody, "GET", path, "").Want(http.StatusBadRequest).Problem()
 		}
+		f.call(nobody, "GET", "/api/channel/videos", "").Want(http.StatusUnauthorized).Problem()
+		f.call(nobody, "GET", "/api/video/st-bad", "").Want(http.StatusNotFound).Problem()
 	})
 }
 
@@ -135,8 +141,8 @@ func TestTitleAndEvent(t *testing.T) {
 		f.hear(recordingEnd("st-1"))
 		f.hear(mp4Complete("st-1"))
 		w := f.call(owner, "PATCH", "/api/video/st-1", `{"title":" My  talk ","event":"conf26"}`)
-		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"title":"My talk"`) {
-			t.Fatalf("%d %s", w.Code, w.Body)
+		if w.Status != http.StatusOK || !strings.Contains(string(w.Body), `"title":"My talk"`) {
+			t.Fatalf("%d %s", w.Status, w.Body)
 		}
 		f.hear(lifecycleComplete("st-1", event.LifeCycleResult{Outputs: event.PluginOutputs{"postMetadata": {output("a", `{"title":"a machine's","tags":["x"]}`)}}}))
 		if v := f.get(context.Background(), "st-1"); v.Title != "My talk" || v.Event != "conf26" || !slices.Equal(v.Tags, []string{"x"}) {
@@ -151,21 +157,25 @@ func TestTitleAndEvent(t *testing.T) {
 			t.Errorf("videos of conf26: %v", got)
 		}
 		preview := f.call(context.Background(), "GET", "/api/videos/conf26/preview", "")
-		if cc := preview.Header().Get("Cache-Control"); cc != "public, max-age=5" || !strings.Contains(preview.Body.String(), "st-1") {
+		if cc := preview.Header.Get("Cache-Control"); cc != "public, max-age=5" || !strings.Contains(string(preview.Body), "st-1") {
 			t.Errorf("preview %q %s", cc, preview.Body)
 		}
-		if w := f.call(owner, "PATCH", "/api/video/st-1", `{"title":""}`); !strings.Contains(w.Body.String(), `"title":"a machine's"`) {
+		if w := f.call(owner, "PATCH", "/api/video/st-1", `{"title":""}`); !strings.Contains(string(w.Body), `"title":"a machine's"`) {
 			t.Errorf("an emptied title is %s", w.Body)
 		}
-		for body, ctx := range map[string]context.Context{
-			`{"title":"x"}`:         as("bob"),
-			`{"event":"no spaces"}`: owner,
-			`{"status":"valid"}`:    owner,
-			`{"title":7}`:           owner,
+		for _, tt := range []struct {
+			ctx    context.Context
+			body   string
+			status int
+		}{
+			{context.Background(), `{"title":"x"}`, http.StatusUnauthorized},
+			{as("bob"), `{"title":"x"}`, http.StatusForbidden},
+			{owner, `{"event":"no spaces"}`, http.StatusBadRequest},
+			{owner, `{"status":"valid"}`, http.StatusBadRequest},
+			{owner, `{"title":7}`, http.StatusBadRequest},
+			{owner, `{`, http.StatusBadRequest},
 		} {
-			if w := f.call(ctx, "PATCH", "/api/video/st-1", body); w.Code < 400 {
-				t.Errorf("%s: %d %s", body, w.Code, w.Body)
-			}
+			f.call(tt.ctx, "PATCH", "/api/video/st-1", tt.body).Want(tt.status).Problem()
 		}
 	})
 }
@@ -174,8 +184,8 @@ func TestDeleteOverHTTP(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		f := newFixture(t, db)
 		f.publish("st-1", event.LifeCycleResult{})
-		if w := f.call(as("alice"), "DELETE", "/api/video/st-1", ""); w.Code != http.StatusNoContent || w.Body.Len() != 0 {
-			t.Fatalf("%d %s", w.Code, w.Body)
+		if w := f.call(as("alice"), "DELETE", "/api/video/st-1", ""); w.Status != http.StatusNoContent || len(w.Body) != 0 {
+			t.Fatalf("%d %s", w.Status, w.Body)
 		}
 		if err := f.MayRead(as("alice"), "st-1"); errs.CodeOf(err) != errs.NotFound {
 			t.Error(err)

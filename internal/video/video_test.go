@@ -16,6 +16,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/gateway/apitest"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
@@ -46,6 +47,7 @@ type fixture struct {
 	t       *testing.T
 	db      *store.DB
 	objects *blob.Files
+	api     *apitest.Client
 	mu      sync.Mutex
 	said    []event.Envelope
 }
