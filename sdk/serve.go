@@ -103,13 +103,14 @@ func Serve(ctx context.Context, o Options, h Handler) error {
 
 // cause is why Serve ends: err, or nothing when its caller wished it.
 func cause(ctx context.Context, err error) error {
-	if c := context.Cause(ctx); c != nil && !errors.Is(c, context.Canceled) && !errors.Is(c, context.DeadlineExceeded) {
-		return c
-	}
-	if ctx.Err() != nil {
+	why := context.Cause(ctx)
+	switch {
+	case why == nil:
+		return err
+	case errors.Is(why, context.Canceled), errors.Is(why, context.DeadlineExceeded):
 		return nil
 	}
-	return err
+	return why
 }
 
 // connect waits for a server. end is called when the connection is lost for good.

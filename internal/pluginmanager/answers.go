@@ -37,7 +37,7 @@ const (
 // logged without its token and counted.
 func (s *Service) answered(ctx context.Context, e event.Envelope) error {
 	var d event.PluginComplete
-	if err := e.Decode(&d); err != nil || d.TaskToken == "" {
+	if e.Decode(&d) != nil || d.TaskToken == "" {
 		s.refuse(e, refusedMalformed)
 		return nil
 	}

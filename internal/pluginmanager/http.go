@@ -44,7 +44,7 @@ func (s *Service) listPlugins(ctx context.Context, in *struct {
 		return nil, err
 	}
 	rows, err := sqlc.New(s.db.Read()).ListPlugins(ctx, sqlc.ListPluginsParams{
-		At: p.After.At, LastName: p.After.ID, RowCount: int32(p.Limit) + 1, //nolint:gosec // at most store.MaxLimit
+		At: p.After.At, LastName: p.After.ID, RowCount: int32(p.Limit) + 1,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing plugins: %w", err)

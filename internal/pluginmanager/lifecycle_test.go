@@ -41,7 +41,7 @@ func TestValidLifecycle(t *testing.T) {
 			return func(in event.PluginInvocation) json.RawMessage {
 				mu.Lock()
 				defer mu.Unlock()
-				told[string(message)] = in
+				told[message] = in
 				return json.RawMessage(message)
 			}
 		}
