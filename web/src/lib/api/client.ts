@@ -1,0 +1,105 @@
+// The REST API, one function per route. Every failure is an ApiError whose
+// message can be shown to people.
+
+import type {
+  Channel,
+  HistoryEntry,
+  OutboxMail,
+  OwnChannel,
+  Page,
+  Problem,
+  Session,
+  SignUpAnswer,
+  User,
+  Video,
+} from './types'
+
+/** How long an answer may take, in milliseconds. */
+const deadline = 15_000
+
+export class ApiError extends Error {
+  override name = 'ApiError'
+
+  /** @param status HTTP status; 0 when the server could not be reached. */
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message)
+  }
+}
+
+/** What to tell people about a failure of any kind. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof Error && error.message) return error.message
+  return 'Something went wrong. Please try again.'
+}
+
+/** Reads the problem document (RFC 9457) of a failed answer. */
+export async function errorOf(response: Response): Promise<ApiError> {
+  const problem = (await response.json().catch(() => null)) as Problem | null
+  return new ApiError(response.status, problem?.detail || problem?.title || fallback(response.status))
+}
+
+function fallback(status: number): string {
+  if (status === 404) return 'This is not here.'
+  if (status === 429) return 'That was a little fast. Please wait a moment and try again.'
+  if (status >= 500) return 'The server has a problem. Please try again in a moment.'
+  return `The server refused this (${status}).`
+}
+
+async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
+  let response: Response
+  try {
+    response = await fetch(path, {
+      method,
+      credentials: 'same-origin',
+      cache: 'no-store',
+      headers: body === undefined ? { Accept: 'application/json' } : { Accept: 'application/json', 'Content-Type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(deadline),
+    })
+  } catch {
+    throw new ApiError(0, 'The server cannot be reached. Check your connection and try again.')
+  }
+  if (!response.ok) throw await errorOf(response)
+  if (response.status === 204) return undefined as T
+  const text = await response.text()
+  return (text ? JSON.parse(text) : undefined) as T
+}
+
+function query(values: Record<string, string | number | boolean | undefined>): string {
+  const pairs = Object.entries(values).filter(([, value]) => value !== undefined && value !== '')
+  if (pairs.length === 0) return ''
+  return '?' + new URLSearchParams(pairs.map(([key, value]) => [key, String(value)])).toString()
+}
+
+const seg = encodeURIComponent
+
+export const api = {
+  session: () => call<Session>('GET', '/api/auth/session'),
+  signUp: (email: string, password: string, username?: string) =>
+    call<SignUpAnswer>('POST', '/api/auth/signup', username ? { email, password, username } : { email, password }),
+  signIn: (email: string, password: string) => call<{ user: User }>('POST', '/api/auth/signin', { email, password }),
+  signOut: () => call<void>('POST', '/api/auth/signout'),
+  confirm: (token: string) => call<{ user: User }>('POST', '/api/auth/confirm', { token }),
+  setUp: (token: string, email: string, password: string) =>
+    call<{ user: User }>('POST', '/api/auth/setup', { token, email, password }),
+
+  videos: (offset?: string, limit = 24) => call<Page<Video>>('GET', '/api/videos' + query({ offset, limit })),
+  video: (id: string) => call<Video>('GET', `/api/video/${seg(id)}`),
+  deleteVideo: (id: string) => call<void>('DELETE', `/api/video/${seg(id)}`),
+  history: (id: string) => call<Page<HistoryEntry>>('GET', `/api/video/${seg(id)}/history` + query({ limit: 100 })),
+
+  channel: (id: string) => call<Channel>('GET', `/api/channel/${seg(id)}`),
+  liveChannels: () => call<Page<Channel>>('GET', '/api/channels' + query({ live: true, limit: 48 })),
+  channelVideos: (id: string, limit = 12) => call<Page<Video>>('GET', `/api/channel/${seg(id)}/videos` + query({ limit })),
+  myChannel: () => call<OwnChannel>('GET', '/api/channel'),
+  myVideos: (offset?: string, limit = 24) => call<Page<Video>>('GET', '/api/channel/videos' + query({ offset, limit })),
+  react: (channel: string, type: string, x: number, y: number) =>
+    call<void>('POST', `/api/channel/${seg(channel)}/metadata`, { type, x, y }),
+  watching: (channel: string, viewer: string, streamId?: string) =>
+    call<void>('POST', `/api/viewers/${seg(channel)}`, streamId ? { viewer, streamId } : { viewer }),
+
+  mail: () => call<Page<OutboxMail> | OutboxMail[]>('GET', '/api/admin/mail'),
+}

@@ -1,0 +1,70 @@
+// Who is live now, kept true by realtime messages.
+
+import { api, reasonOf } from './api/client'
+import type { Channel, Message } from './api/types'
+import { streamChange, viewCount } from './events'
+import { globalTopic, realtime } from './realtime/realtime.svelte'
+
+class LiveChannels {
+  channels = $state<Channel[]>([])
+  loaded = $state(false)
+  error = $state('')
+  /** Streams that ended: an answer or a start that comes late must not bring them back. */
+  #ended = new Set<string>()
+
+  /** Follows what is live for as long as the app runs. */
+  start(): void {
+    realtime.listen(globalTopic, (message) => this.#hear(message))
+    realtime.onSnapshot(() => void this.refresh())
+    void this.refresh()
+  }
+
+  async refresh(): Promise<void> {
+    try {
+      const page = await api.liveChannels()
+      this.channels = (page.data ?? []).filter((channel) => channel.live && !this.#ended.has(channel.streamId ?? ''))
+      this.error = ''
+      this.loaded = true
+    } catch (error) {
+      if (!this.loaded) this.error = reasonOf(error)
+    }
+  }
+
+  of(id: string): Channel | undefined {
+    return this.channels.find((channel) => channel.name === id)
+  }
+
+  #hear(message: Message): void {
+    const views = viewCount(message)
+    if (views) {
+      const channel = this.of(views.channel)
+      if (channel) channel.viewCount = views.count
+      return
+    }
+    const change = streamChange(message)
+    if (!change) return
+    if (change.live) void this.#began(change.channel, change.streamId)
+    else this.#over(change.channel, change.streamId)
+  }
+
+  async #began(id: string, streamId: string): Promise<void> {
+    if (this.#ended.has(streamId)) return
+    try {
+      const channel = await api.channel(id)
+      if (this.#ended.has(streamId)) return
+      const row: Channel = { ...channel, live: true, streamId: channel.streamId || streamId, startedAt: channel.startedAt ?? new Date().toISOString() }
+      this.channels = [row, ...this.channels.filter((other) => other.name !== id)]
+    } catch {
+      await this.refresh()
+    }
+  }
+
+  #over(id: string, streamId: string): void {
+    if (streamId) this.#ended.add(streamId)
+    this.channels = this.channels.filter(
+      (channel) => channel.name !== id || (streamId !== '' && channel.streamId !== undefined && channel.streamId !== streamId),
+    )
+  }
+}
+
+export const live = new LiveChannels()

@@ -1,0 +1,43 @@
+// Who is signed in.
+
+import { api } from './api/client'
+import type { Role, Session, User } from './api/types'
+import { realtime } from './realtime/realtime.svelte'
+
+class SessionStore {
+  user = $state<User | null>(null)
+  signUp = $state<Session['signUp']>({ open: true, domains: [] })
+  setup = $state(false)
+  /** False until the server has said who is signed in. */
+  known = $state(false)
+
+  async load(): Promise<void> {
+    try {
+      const session = await api.session()
+      this.user = session.user
+      this.signUp = { open: session.signUp?.open ?? true, domains: session.signUp?.domains ?? [] }
+      this.setup = session.setup
+    } finally {
+      this.known = true
+    }
+  }
+
+  has(role: Role): boolean {
+    return this.user?.roles?.includes(role) ?? false
+  }
+
+  /** Takes over an answer that signed somebody in. */
+  async signedIn(user: User): Promise<void> {
+    this.user = user
+    await this.load().catch(() => {})
+    realtime.restart()
+  }
+
+  async signOut(): Promise<void> {
+    await api.signOut()
+    this.user = null
+    realtime.restart()
+  }
+}
+
+export const session = new SessionStore()

@@ -1,0 +1,84 @@
+// Content for looking at the pages: full, empty, signed out and broken worlds.
+
+const ago = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString()
+const list = (data, nextPage) => ({ data, count: data.length, ...(nextPage ? { nextPage } : {}) })
+
+export const me = { id: '01me', email: 'nora@example.com', username: 'brave-otter-42', roles: ['viewer', 'broadcaster', 'admin'] }
+const people = [
+  ['01a', 'quiet-falcon-7'], ['01b', 'sunny-maple-19'], ['01c', 'bold-river-88'], ['01d', 'amber-lynx-3'], [me.id, me.username],
+]
+const titles = ['Keynote rehearsal from the main stage', 'Sunset over the harbour', undefined, 'How we moved 40 services to one binary', 'Street food tour: the night market in Hanoi', 'Office hours #12', undefined, 'Piano, one take']
+
+export const videos = titles.map((title, i) => ({
+  id: `st-${i}`,
+  channel: people[i % people.length][0],
+  author: { username: people[i % people.length][1] },
+  createdAt: ago([4, 50, 190, 1500, 2900, 9000, 20000, 70000][i]),
+  thumbnail: i === 6 ? undefined : `/media/thumb${i % 4}.jpg`,
+  streamURL: '/media/vod/master.m3u8',
+  playbackURL: '/media/vod.mp4',
+  title,
+  tags: i % 3 === 0 ? ['keynote', 'engineering', 'live demo'] : undefined,
+  duration: [754_000, 65_000, 31_500, 3_725_000, 1_284_000, 2_700_000, 12_000, 245_000][i],
+  status: 'valid',
+}))
+
+const mine = [
+  { ...videos[4], id: 'st-m0', channel: me.id, author: { username: me.username }, createdAt: ago(1), status: 'processing', title: undefined, thumbnail: undefined, playbackURL: undefined },
+  { ...videos[0], id: 'st-m1', channel: me.id, author: { username: me.username }, status: 'valid' },
+  { ...videos[2], id: 'st-m2', channel: me.id, author: { username: me.username }, status: 'invalid', duration: 4200, reason: 'The video is 4.2 s long; it must be longer than 10 s.' },
+  { ...videos[3], id: 'st-m3', channel: me.id, author: { username: me.username }, status: 'failed', reason: 'The content moderation plugin did not answer within 15 minutes.' },
+]
+
+const channels = [
+  { name: '01a', username: 'quiet-falcon-7', playbackURL: '/live/01a/master.m3u8', live: true, streamId: 'st-l1', viewCount: 1284, startedAt: ago(42) },
+  { name: '01b', username: 'sunny-maple-19', playbackURL: '/live/01b/master.m3u8', live: true, streamId: 'st-l2', viewCount: 37, startedAt: ago(6) },
+  { name: '01d', username: 'amber-lynx-3', playbackURL: '/live/01d/master.m3u8', live: true, streamId: 'st-l3', viewCount: 1, startedAt: ago(0) },
+]
+
+let at = Date.now() - 300_000
+const step = (after, key, icon, title, subtitle, description = '', parent) => ({
+  type: 'service', videoId: 'st-m1', createdAt: new Date((at += after)).toISOString(), key, icon, title, subtitle, description, ...(parent ? { parent } : {}),
+})
+const history = [
+  step(0, 'start', 'live', 'Stream started', 'brave-otter-42 went live', ''),
+  step(450, 'rec', 'record', 'Recording started', 'Segments go into the store as they complete'),
+  step(96_000, 'end', 'stop', 'Stream ended', '1:36 on air'),
+  step(120, 'recend', 'record', 'Recording finished', '48 segments, 27 MB'),
+  step(40, 'mp4', 'film', 'MP4 processing started', 'On this node'),
+  step(1900, 'mp4c', 'film', 'MP4 complete', '1280 × 720, 1:36', 'Copied without re-encoding'),
+  step(640, 'thumb', 'image', 'Thumbnail made', 'At 0:48'),
+  step(90, 'life', 'lifecycle', 'Plugin lifecycle started', 'Four hooks'),
+  step(12, 'pre', 'hook', 'preValidate', '2 plugins', ''),
+  step(3, 'dur', 'plugin', 'duration_plugin', 'Valid after 8 ms', '', 'pre'),
+  step(4200, 'mod', 'plugin', 'content_moderation_plugin', 'Valid after 4.2 s', '', 'pre'),
+  step(6, 'meta', 'hook', 'postMetadata', '2 plugins', ''),
+  step(800, 'title', 'plugin', 'generate_title_plugin', 'Keynote rehearsal from the main stage', '', 'meta'),
+  step(120, 'tags', 'plugin', 'generate_tags_plugin', 'Plugin failed', 'No answer within 30 s', 'meta'),
+  step(30, 'valid', 'check', 'Published', 'Listed for everybody'),
+  { type: 'metric', videoId: 'st-m1', createdAt: ago(1), key: 'peak', label: 'Peak viewers', value: 1284 },
+  { type: 'metric', videoId: 'st-m1', createdAt: ago(1), key: 'latency', label: 'MP4 made in', value: '1.9 s' },
+  { type: 'metric', videoId: 'st-m1', createdAt: ago(1), key: 'size', label: 'Size', value: '27 MB' },
+]
+
+const session = (user, more = {}) => ({ user, signUp: { open: true, domains: ['example.com'] }, setup: false, ...more })
+
+export const full = {
+  'GET /api/auth/session': session(me),
+  'GET /api/videos': list(videos, 'next'),
+  'GET /api/channels': list(channels),
+  'GET /api/channel': { ...channels[0], name: me.id, username: me.username, live: false, streamId: undefined, ingestURL: 'https://video.example.com/whip/01me', streamKey: 'sk_live_0a9f8e7d6c5b4a39281706f5e4d3c2b1', playbackURL: 'https://video.example.com/live/01me/master.m3u8' },
+  'GET /api/channel/videos': list(mine),
+  'GET /api/channel/*/videos': list(videos.slice(0, 5)),
+  'GET /api/channel/*': (path) => channels.find((c) => path.endsWith('/' + c.name)) ?? { name: path.split('/').at(-1), username: people.find(([id]) => path.endsWith(id))?.[1] ?? 'someone', playbackURL: '', live: false },
+  'GET /api/video/*': (path) => [...videos, ...mine].find((v) => path.endsWith('/' + v.id)),
+  'GET /api/video/*/history': list(history),
+  'POST /api/viewers/*': null,
+  'POST /api/channel/*/metadata': null,
+  'GET /api/admin/mail': list([{ id: '1', to: 'lee@example.com', subject: 'Confirm your address', link: 'https://video.example.com/confirm?token=8f2c1d0e9b7a6f5e4d3c2b1a09f8e7d6', createdAt: ago(12) }]),
+}
+
+export const signedOut = { ...full, 'GET /api/auth/session': session(null) }
+export const empty = { 'GET /api/auth/session': session(null, { setup: true }), 'GET /api/videos': list([]), 'GET /api/channels': list([]) }
+export const quiet = { ...full, 'GET /api/channels': list([]), 'GET /api/channel/videos': list([]) }
+export const broken = { 'GET /api/auth/session': session(null), 'GET /api/videos': { status: 503, title: 'Unavailable', detail: 'The database does not answer. Please try again in a moment.' }, 'GET /api/channels': { status: 503, title: 'Unavailable', detail: 'The database does not answer.' } }
