@@ -2,6 +2,7 @@ package video
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
@@ -25,6 +26,16 @@ func (s *Service) readable(ctx context.Context, videoID string) (sqlc.Video, err
 		return sqlc.Video{}, notFound(videoID)
 	}
 	return v, nil
+}
+
+// Known says whether people could ever know of the video: it is in the
+// catalogue, or was and is deleted.
+func (s *Service) Known(ctx context.Context, videoID string) (bool, error) {
+	known, err := sqlc.New(s.db.Read()).Known(ctx, videoID)
+	if err != nil {
+		return false, fmt.Errorf("looking for video %s: %w", videoID, err)
+	}
+	return known, nil
 }
 
 // MediaAccess returns whose recording it is and under which prefix its objects

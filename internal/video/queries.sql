@@ -19,6 +19,9 @@ WHERE id = $20;
 -- name: Video :one
 SELECT * FROM videos WHERE id = $1 AND recorded = TRUE AND deleted_at = 0;
 
+-- name: Known :one
+SELECT EXISTS (SELECT 1 FROM videos WHERE id = $1 AND (recorded = TRUE OR deleted_at > 0));
+
 -- name: ListPublic :many
 SELECT * FROM videos
 WHERE status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0

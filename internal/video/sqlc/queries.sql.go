@@ -141,6 +141,17 @@ func (q *Queries) ClaimVideo(ctx context.Context, arg ClaimVideoParams) (Video, 
 	return i, err
 }
 
+const known = `-- name: Known :one
+SELECT EXISTS (SELECT 1 FROM videos WHERE id = $1 AND (recorded = TRUE OR deleted_at > 0))
+`
+
+func (q *Queries) Known(ctx context.Context, id string) (bool, error) {
+	row := q.db.QueryRowContext(ctx, known, id)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const listChannel = `-- name: ListChannel :many
 SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept FROM videos
 WHERE channel = $1 AND recorded = TRUE AND deleted_at = 0

@@ -1,0 +1,67 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/gateway"
+)
+
+// listener is one address at which the gateway is reached.
+type listener struct {
+	name   string // of the setting
+	net    net.Listener
+	server *http.Server
+}
+
+// listen opens an address before anything else starts, so that a port in use is
+// told at once. With a TLS configuration it speaks HTTPS.
+func listen(name, addr string, g *gateway.Gateway, tlsConfig *tls.Config) (*listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("the address %s is in use: end the program that listens there, or choose another address with --%s", addr, name)
+	}
+	if errors.Is(err, syscall.EACCES) {
+		return nil, fmt.Errorf("listening at %s is not allowed: ports below 1024 need the right to it; choose another address with --%s", addr, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listening at %s (--%s): %w", addr, name, err)
+	}
+	return &listener{name: name, net: l, server: g.Server(tlsConfig)}, nil
+}
+
+// serve answers requests until the listener is closed.
+func (l *listener) serve() error {
+	var err error
+	if l.server.TLSConfig != nil {
+		err = l.server.ServeTLS(l.net, "", "")
+	} else {
+		err = l.server.Serve(l.net)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serving --%s: %w", l.name, err)
+}
+
+// requestsEnd is how long requests that run may go on when the node stops. A
+// held playlist or a page's event stream ends earlier, by its service.
+const requestsEnd = 3 * time.Second
+
+// close stops accepting, lets running requests end and cuts those that do not.
+func (l *listener) close(log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), requestsEnd)
+	defer cancel()
+	if err := l.server.Shutdown(ctx); err != nil {
+		log.Debug("requests were cut", "listener", l.name, "err", err)
+		_ = l.server.Close() // nothing is lost by it
+	}
+	_ = l.net.Close() // closed by Shutdown, unless it never served
+}

@@ -1,0 +1,201 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/account"
+	"github.com/serverlessvideo/serverlessvideo/internal/bus"
+	"github.com/serverlessvideo/serverlessvideo/internal/channel"
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/gateway"
+	"github.com/serverlessvideo/serverlessvideo/internal/history"
+	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager"
+	"github.com/serverlessvideo/serverlessvideo/internal/postprocess"
+	"github.com/serverlessvideo/serverlessvideo/internal/publisher"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/whip"
+	"github.com/serverlessvideo/serverlessvideo/internal/video"
+	durationplugin "github.com/serverlessvideo/serverlessvideo/plugins/duration_plugin"
+	"github.com/serverlessvideo/serverlessvideo/sdk"
+)
+
+// services are all services of a node.
+type services struct {
+	accounts    *account.Service
+	channels    *channel.Service
+	streaming   *streaming.Service
+	postprocess *postprocess.Service
+	videos      *video.Service
+	plugins     *pluginmanager.Service
+	publisher   *publisher.Service
+	history     *history.Service
+}
+
+// consumers are all that hear events.
+func (s *services) consumers() []event.Consumer {
+	var all []event.Consumer
+	for _, service := range []interface{ Consumers() []event.Consumer }{
+		s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history,
+	} {
+		all = append(all, service.Consumers()...)
+	}
+	return all
+}
+
+// background is the periodic work of all services.
+func (s *services) background() []func(context.Context) {
+	return []func(context.Context){s.accounts.Run, s.videos.Run, s.postprocess.Run, s.plugins.Run, s.history.Run}
+}
+
+// register puts the services' operations and routes into the gateway.
+func (s *services) register(api huma.API, mux *http.ServeMux) {
+	for _, service := range []interface{ Register(api huma.API) }{
+		s.accounts, s.channels, s.streaming, s.videos, s.plugins, s.history,
+	} {
+		service.Register(api)
+	}
+	for _, service := range []interface{ Routes(mux *http.ServeMux) }{s.streaming, s.publisher} {
+		service.Routes(mux)
+	}
+}
+
+// services makes those that work without a bus.
+func (c *core) services() error {
+	var sender account.Sender
+	if m := c.cfg.SMTP; m.Host != "" {
+		sender = account.SMTP{Host: m.Host, Port: m.Port, Username: m.Username, Password: m.Password, From: m.From}
+	}
+	var err error
+	c.accounts, err = account.New(account.Config{
+		DB: c.db, Logger: c.log, Secret: c.secret, Mail: sender,
+		BaseURL:        c.cfg.BaseURL(),
+		SecureCookies:  isHTTPS(c.cfg.PublicURL),
+		SignUpClosed:   c.cfg.Auth.SignUp == "closed",
+		AllowedDomains: c.cfg.Auth.AllowedDomains,
+	})
+	if err != nil {
+		return err
+	}
+	c.channels, err = channel.New(channel.Config{
+		DB: c.db, Logger: c.log, Secret: c.secret, Realtime: c.realtime, Audience: c.audience,
+		URLs: c.urlsFor(context.Background()),
+	})
+	return err
+}
+
+// newServices makes the others and joins them all.
+func (a *App) newServices(ctx context.Context) (*services, error) {
+	s := &services{accounts: a.accounts, channels: a.channels}
+	s.videos = video.New(a.db, a.objects, a.channels,
+		func(ctx context.Context) video.URLs { return a.urlsFor(ctx) }, a.log)
+	s.history = history.New(a.db, s.videos, a.log)
+
+	var err error
+	s.streaming, err = streaming.New(streaming.Config{
+		Node:           a.nodeID,
+		Network:        whip.Network{UDP: a.cfg.WebRTCUDP, TCP: a.cfg.WebRTCTCP, Hosts: a.cfg.WebRTCHost},
+		PartTarget:     a.cfg.Streaming.PartTarget,
+		NoMediaTimeout: a.cfg.Streaming.NoMediaTimeout,
+	}, streaming.Needs{
+		DB: a.db, Objects: a.objects, Channels: publishedChannels{a.channels}, Library: s.videos, Bus: a.bus,
+		Fail: gateway.Fail, Metrics: a.registry, Log: a.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.closeLast("the live streams", func() error { return s.streaming.Shutdown(context.Background()) })
+	a.audience.set(s.streaming)
+
+	s.postprocess, err = postprocess.New(a.db, a.objects, a.flows, remuxer{s.streaming}, a.urlsFor(ctx),
+		postprocess.Config{WorkDir: a.folder.work()}, a.log)
+	if err != nil {
+		return nil, err
+	}
+	if s.plugins, err = a.newPlugins(ctx, s.videos); err != nil {
+		return nil, err
+	}
+	s.publisher, err = publisher.New(publisher.Config{
+		Bus: a.bus, PublicURL: a.cfg.PublicURL, Authenticate: a.accounts.Authenticate, Fail: gateway.Fail, Logger: a.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.closeLast("the pages' connections", func() error { s.publisher.Close(); return nil })
+	return s, nil
+}
+
+// newPlugins makes the plugin manager, and lets the plugins outside the process
+// in to the bus.
+func (a *App) newPlugins(ctx context.Context, videos *video.Service) (*pluginmanager.Service, error) {
+	var outside []pluginmanager.Plugin
+	var onBus []bus.Plugin
+	for _, p := range a.cfg.Plugins {
+		m, err := readManifest(p.Manifest)
+		if err != nil {
+			return nil, err
+		}
+		outside = append(outside, pluginmanager.Plugin{Name: m.Name, Hook: m.EventHook, Description: m.Description})
+		onBus = append(onBus, bus.Plugin{Name: m.Name, Hook: m.EventHook, Secret: p.Secret})
+	}
+	manager, err := pluginmanager.New(pluginmanager.Options{
+		DB: a.db, Flows: a.flows, Videos: videos,
+		BuiltIns: []pluginmanager.BuiltIn{builtIn(durationplugin.Manifest(), durationplugin.Handler())},
+		Plugins:  outside, Metrics: a.registry, Logger: a.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.bus.SetPlugins(ctx, onBus); err != nil {
+		return nil, fmt.Errorf("the plugins' access to the bus: %w", err)
+	}
+	return manager, nil
+}
+
+// readManifest reads the plugin.json of a plugin outside the process.
+func readManifest(path string) (pluginmanager.Manifest, error) {
+	var m pluginmanager.Manifest
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return m, fmt.Errorf("the manifest of a plugin: %w", err)
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, fmt.Errorf("the manifest %s is no plugin.json: %w", path, err)
+	}
+	return m, nil
+}
+
+func builtIn(manifest []byte, h sdk.Handler) pluginmanager.BuiltIn {
+	return pluginmanager.BuiltIn{
+		Manifest: manifest,
+		Run: func(ctx context.Context, detailType string, detail []byte) ([]byte, error) {
+			return sdk.Run(ctx, h, detailType, detail)
+		},
+	}
+}
+
+// remuxer lets post-processing make MP4s of what streaming has recorded.
+type remuxer struct{ streaming *streaming.Service }
+
+// Remux writes a recording as one MP4.
+func (r remuxer) Remux(ctx context.Context, prefix string, w io.Writer) (postprocess.Media, error) {
+	info, err := r.streaming.Remux(ctx, prefix, w)
+	if err != nil {
+		return postprocess.Media{}, err
+	}
+	return postprocess.Media{DurationMillis: info.DurationMS, Width: info.Width, Height: info.Height}, nil
+}
+
+// publishedChannels is what streaming needs of the channels.
+type publishedChannels struct{ *channel.Service }
+
+// Channel returns a channel's friendly name.
+func (c publishedChannels) Channel(ctx context.Context, id string) (string, error) {
+	return c.Username(ctx, id)
+}
