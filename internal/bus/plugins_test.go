@@ -2,10 +2,13 @@ package bus_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -465,6 +468,35 @@ func TestPluginThatDoesNotReadIsCut(t *testing.T) {
 	}
 	// The bus itself goes on.
 	publish(t, b, deleted("v"))
+}
+
+func TestPluginsOverTLS(t *testing.T) {
+	// The test server of the standard library lends its certificate.
+	web := httptest.NewTLSServer(http.NotFoundHandler())
+	defer web.Close()
+	cfg := testConfig(t)
+	cfg.Listen, cfg.TLS = "127.0.0.1:0", &tls.Config{Certificates: web.TLS.Certificates, MinVersion: tls.VersionTLS12}
+	b := open(t, cfg)
+	for range 2 {
+		if err := b.SetPlugins(context.Background(), []bus.Plugin{one}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trusted := web.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	trusted.ServerName = "example.com"
+	nc, err := nats.Connect("nats://"+b.Addr(), nats.UserInfo(one.Name, one.Secret), nats.Secure(trusted), nats.NoReconnect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	a := answer(one)
+	if _, err := nc.Request(a.Subject(), encode(t, a), 5*time.Second); err != nil {
+		t.Error(err)
+	}
+	if plain, err := nats.Connect("nats://"+b.Addr(), nats.UserInfo(one.Name, one.Secret), nats.NoReconnect(), nats.Secure(&tls.Config{MinVersion: tls.VersionTLS12})); err == nil {
+		plain.Close()
+		t.Error("an unknown certificate was taken")
+	}
 }
 
 func TestSetPluginsRefuses(t *testing.T) {

@@ -91,7 +91,7 @@ func (s *Service) serveMQTT(w http.ResponseWriter, r *http.Request) {
 		_ = ws.Close(websocket.StatusPolicyViolation, "the subprotocol is mqtt")
 		return
 	}
-	_ = conn.Conn.SetReadDeadline(time.Now().Add(s.cfg.ConnectDeadline))
+	_ = conn.SetReadDeadline(time.Now().Add(s.cfg.ConnectDeadline))
 	if err := s.broker.server.EstablishConnection("ws", conn); err != nil {
 		s.log.Debug("publisher: an MQTT client went", "remote", r.RemoteAddr, "err", err)
 	}
@@ -195,7 +195,7 @@ func (c *pageConn) start(ws *websocket.Conn, p *page, r *http.Request) {
 // Write waits for a slow reader no longer than the deadline. The server only
 // logs a write that failed; here it ends the connection.
 func (c *pageConn) Write(b []byte) (int, error) {
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(c.writeDeadline))
+	_ = c.SetWriteDeadline(time.Now().Add(c.writeDeadline))
 	n, err := c.Conn.Write(b)
 	if err != nil {
 		_ = c.Close()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -484,6 +485,47 @@ func TestCloseEndsPages(t *testing.T) {
 		t.Errorf("the server waits: %v", err)
 	}
 	r.Close()
+}
+
+// Over HTTP/2 many streams share one connection: one that is over, or is cut,
+// takes no other with it.
+func TestEventsOverHTTP2(t *testing.T) {
+	r := start(t, func(c *publisher.Config) { c.WriteDeadline = 200 * time.Millisecond })
+	server := httptest.NewUnstartedServer(r.server.Config.Handler)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	open := func() (*http.Response, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(context.Background())
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/events?topics="+global, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := server.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.ProtoMajor != 2 {
+			t.Fatalf("it is %s", res.Proto)
+		}
+		return res, cancel
+	}
+	first, end := open()
+	defer func() { _ = first.Body.Close() }()
+	second, endSecond := open()
+	defer endSecond()
+	defer func() { _ = second.Body.Close() }()
+	listen(t, first)
+	got, _ := listen(t, second)
+	end()
+	eventually(t, "the first is gone", func() bool { return r.Pages() == 1 })
+	time.Sleep(300 * time.Millisecond) // longer than the deadline of the last write
+	r.say(t, event.ViewCountUpdated{StreamID: "s"})
+	next(t, got)
+	r.Close()
+	if m, open := <-got; open {
+		t.Errorf("got %+v", m)
+	}
 }
 
 func TestManyPages(t *testing.T) {
