@@ -1,0 +1,108 @@
+package scenario
+
+import (
+	"bufio"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/id"
+	"github.com/serverlessvideo/serverlessvideo/test/harness"
+)
+
+// heard is what a page has been told, as "type:what happened".
+type heard struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (h *heard) add(message []byte) {
+	var m struct {
+		Type   string `json:"type"`
+		Detail struct {
+			EventName string `json:"event_name"`
+			Recording string `json:"recording_status"`
+			Status    string `json:"status"`
+		} `json:"detail"`
+	}
+	if json.Unmarshal(message, &m) != nil {
+		m.Type = "no JSON: " + string(message)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all = append(h.all, m.Type+":"+m.Detail.EventName+m.Detail.Recording+m.Detail.Status)
+}
+
+// wait waits until it was told, whatever follows what.
+func (h *heard) wait(t *testing.T, by, what string) {
+	t.Helper()
+	deadline := time.Now().Add(harness.Patience)
+	for {
+		h.mu.Lock()
+		told := slices.ContainsFunc(h.all, func(s string) bool { return strings.HasPrefix(s, what) })
+		all := slices.Clone(h.all)
+		h.mu.Unlock()
+		if told {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("%s never told %q, only %q", by, what, all)
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// listenMQTT hears a topic as a page does, over WebSocket.
+func listenMQTT(t *testing.T, n *harness.Node, topic string) *heard {
+	t.Helper()
+	h := &heard{}
+	options := mqtt.NewClientOptions().
+		AddBroker(strings.Replace(n.URL, "http", "ws", 1) + "/mqtt").
+		SetClientID(id.New()).SetAutoReconnect(false)
+	client := mqtt.NewClient(options)
+	if token := client.Connect(); !token.WaitTimeout(harness.Patience) || token.Error() != nil {
+		t.Fatal("MQTT:", token.Error())
+	}
+	t.Cleanup(func() { client.Disconnect(0) })
+	token := client.Subscribe(topic, 0, func(_ mqtt.Client, m mqtt.Message) { h.add(m.Payload()) })
+	if !token.WaitTimeout(harness.Patience) || token.Error() != nil {
+		t.Fatal("MQTT:", token.Error())
+	}
+	return h
+}
+
+// listenSSE hears a topic by server-sent events.
+func listenSSE(t *testing.T, n *harness.Node, topic string) *heard {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.URL+"/events?topics="+topic, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		t.Fatal("/events:", resp.Status)
+	}
+	h := &heard{}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		lines := bufio.NewScanner(resp.Body)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			if data, ok := strings.CutPrefix(lines.Text(), "data:"); ok {
+				h.add([]byte(strings.TrimSpace(data)))
+			}
+		}
+	})
+	t.Cleanup(func() { _ = resp.Body.Close(); reading.Wait() })
+	return h
+}
