@@ -80,11 +80,20 @@ func (p *packager) video(f VideoFrame, at int64, wall time.Time) {
 	// The sample ends where the next frame is expected, so it makes up for
 	// what the last prediction had wrong.
 	end := max(p.videoEnd+minSample, at+p.interval)
-	p.open = append(p.open, cmaf.Sample{Duration: uint32(end - p.videoEnd), Key: f.Key, Data: f.Data})
+	p.open = append(p.open, cmaf.Sample{Duration: uint32(end - p.videoEnd), Key: f.Key, Data: p.payload(f)})
 	p.videoEnd = end
 	if end+p.interval > p.end90+p.target {
 		p.cut(p.partEnd(end))
 	}
+}
+
+// payload returns the frame's bytes. Once the parameter sets have changed, key
+// frames carry theirs: some players read only the first init segment.
+func (p *packager) payload(f VideoFrame) []byte {
+	if !f.Key || p.init < 2 {
+		return f.Data
+	}
+	return append(cmaf.AppendAVCC(nil, p.config.SPS, p.config.PPS), f.Data...)
 }
 
 // settle gives the open part's last sample its real end: where the next frame is.

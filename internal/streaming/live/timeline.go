@@ -17,6 +17,8 @@ const (
 	// After this long without any frame the publisher was away. The time does
 	// not count: the stream goes on where it was.
 	awayAfter = second
+	// Without any frame for this long, late frames are not made up for.
+	quietAfter = second / 5
 	// The wall clock of the output follows at once when it is this wrong.
 	maxWallError = second / 4
 )
@@ -195,10 +197,10 @@ func (t *timeline) offset() int64 {
 }
 
 // now returns the place in the output, in ticks, that arrives now; false when
-// the output has not begun or nothing arrives any more.
+// the output has not begun or nothing arrives.
 func (t *timeline) now(now time.Time) (int64, bool) {
 	arrival := int64(now.Sub(t.base))
-	if !t.started || t.away(arrival) {
+	if !t.started || arrival-t.lastAny > quietAfter {
 		return 0, false
 	}
 	return t.videoClock.ticks(arrival - t.offset()), true

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -131,6 +132,11 @@ func (r Recording) Multivariant(ctx context.Context, store blob.Store) (*hls.Mul
 			}
 			describe(&v, init)
 		}
+		rate, err := frameRate(ctx, store, join(r.Prefix, rung.Name, rung.Segments[len(rung.Segments)/2].Name()))
+		if err != nil {
+			return nil, err
+		}
+		v.FrameRate = rate
 		v.Bandwidth, v.AverageBandwidth = int(max(peak, 1)), int(bitrate(size, length))
 		m.Variants = append(m.Variants, v)
 	}
@@ -147,6 +153,30 @@ func describe(v *hls.Variant, init cmaf.Init) {
 	if c := init.Video; c != nil && c.Width*c.Height > v.Width*v.Height {
 		v.Width, v.Height = c.Width, c.Height
 	}
+}
+
+// frameRate returns the frames per second of a stored segment, to a half.
+func frameRate(ctx context.Context, store blob.Store, key string) (float64, error) {
+	o, err := store.Open(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = o.Close() }() // it was only read
+	fragments, err := cmaf.ReadSegment(o)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", key, err)
+	}
+	var frames, length uint64
+	for _, f := range fragments {
+		if f.Video != nil {
+			frames += uint64(len(f.Video.Samples))
+			length += f.Video.Duration()
+		}
+	}
+	if frames == 0 || length == 0 {
+		return 0, nil
+	}
+	return math.Round(2*float64(frames)*cmaf.VideoTimescale/float64(length)) / 2, nil
 }
 
 // bitrate in bits per second.

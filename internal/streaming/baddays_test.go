@@ -1,0 +1,205 @@
+package streaming_test
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/hls/hlstest"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/streamtest"
+)
+
+var wholeStory = []string{event.StreamStart, event.RecordingStart, event.StreamEnd, event.RecordingEnd}
+
+// TestKilled kills a node with -9 in mid-broadcast. The next start ends the
+// recording at its last stored segment.
+func TestKilled(t *testing.T) {
+	m := material(t)
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }() // it may be dead already
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatal("the child does not start")
+	}
+	p, err := streamtest.Publish(context.Background(), lines.Text()+"/whip/"+channel, key, streamtest.Options{Clips: []*streamtest.Clip{m.small}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.Close() }()
+	eventually(t, "4 s of media", func() bool { return p.Sent() > 4*time.Second })
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+
+	n := startNode(t, dir, streaming.Config{})
+	events := n.outbox()
+	var d event.RecordingStateChange
+	if err := events[len(events)-1].Decode(&d); err != nil {
+		t.Fatal(err)
+	}
+	if said := n.said(d.StreamID); !slices.Equal(said, wholeStory) {
+		t.Fatalf("said was %v", said)
+	}
+	if d.RecordingDurationMS < 2500 || d.RecordingDurationMS > 5000 {
+		t.Errorf("the recording has %d ms", d.RecordingDurationMS)
+	}
+	n.checkVOD(d.StreamID, time.Duration(d.RecordingDurationMS)*time.Millisecond)
+
+	// A second start says nothing again.
+	n.stop()
+	again := startNode(t, dir, streaming.Config{})
+	if said := again.said(d.StreamID); !slices.Equal(said, wholeStory) {
+		t.Errorf("said after another start was %v", said)
+	}
+}
+
+// checkVOD plays a recording and checks its length.
+func (n *node) checkVOD(id string, want time.Duration) {
+	n.t.Helper()
+	if err := hlstest.CheckMultivariant(n.mustGet("/vod/" + id + "/master.m3u8")); err != nil {
+		n.t.Error(err)
+	}
+	playlist := n.mustGet("/vod/" + id + "/source/media.m3u8")
+	if err := hlstest.CheckMedia(playlist); err != nil {
+		n.t.Errorf("%v\n%s", err, playlist)
+	}
+	if out := run(n.t, "ffmpeg", "-v", "error", "-i", n.url+"/vod/"+id+"/master.m3u8", "-f", "null", "-"); out != "" {
+		n.t.Errorf("ffmpeg: %s", out)
+	}
+	length := run(n.t, "ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", n.url+"/vod/"+id+"/master.m3u8")
+	got, err := time.ParseDuration(strings.TrimSpace(length) + "s")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if diff := got - want; diff > 100*time.Millisecond || diff < -100*time.Millisecond {
+		n.t.Errorf("the recording lasts %s, not %s", got, want)
+	}
+}
+
+// TestShutdown stops a node in mid-broadcast: nothing is lost.
+func TestShutdown(t *testing.T) {
+	m := material(t)
+	dir := t.TempDir()
+	n := startNode(t, dir, streaming.Config{})
+	p := n.publish(streamtest.Options{Clips: []*streamtest.Clip{m.small}})
+	id := n.liveID()
+	eventually(t, "2 s of media", func() bool { return p.Sent() > 2*time.Second })
+	sent := p.Sent()
+	n.stop()
+	n = startNode(t, dir, streaming.Config{})
+	if said := n.said(id); !slices.Equal(said, wholeStory) {
+		t.Fatalf("said was %v", said)
+	}
+	n.checkVOD(id, sent)
+}
+
+// TestVanish takes the publisher's network away without a word.
+func TestVanish(t *testing.T) {
+	m := material(t)
+	n := startNode(t, t.TempDir(), streaming.Config{NoMediaTimeout: 1500 * time.Millisecond})
+	p := n.publish(streamtest.Options{Clips: []*streamtest.Clip{m.small}})
+	id := n.liveID()
+	eventually(t, "2 s of media", func() bool { return p.Sent() > 2*time.Second })
+	if err := p.Vanish(); err != nil {
+		t.Fatal(err)
+	}
+	sent := p.Sent()
+	n.waitEnded(id)
+	if said := n.said(id); !slices.Equal(said, wholeStory) {
+		t.Fatalf("said was %v", said)
+	}
+	n.checkVOD(id, sent)
+}
+
+// TestNothingSent ends a broadcast whose publisher connects and sends nothing.
+func TestNothingSent(t *testing.T) {
+	n := startNode(t, t.TempDir(), streaming.Config{NoMediaTimeout: time.Second})
+	silent := &streamtest.Clip{Frames: [][]byte{{}}, Packets: [][]byte{{}}}
+	p := n.publish(streamtest.Options{Clips: []*streamtest.Clip{silent}, NoAudio: true, Duration: time.Nanosecond})
+	id := n.liveID()
+	n.waitEnded(id)
+	if said := n.said(id); !slices.Equal(said, []string{event.StreamStart, event.StreamEnd}) {
+		t.Errorf("said was %v", said)
+	}
+	if status, _, body := n.get("/vod/" + id + "/master.m3u8"); status != 404 {
+		t.Errorf("its recording: %d %s", status, body)
+	}
+	_ = p
+}
+
+// TestTooMuch ends a publisher over the bitrate limit.
+func TestTooMuch(t *testing.T) {
+	m := material(t)
+	n := startNode(t, t.TempDir(), streaming.Config{MaxBitrate: 200_000})
+	n.publish(streamtest.Options{Clips: []*streamtest.Clip{m.large}})
+	id := n.liveID()
+	n.waitEnded(id)
+}
+
+// TestResolutionChange changes the picture's size in mid-stream: live, on
+// demand and in the MP4.
+func TestResolutionChange(t *testing.T) {
+	m := material(t)
+	n := startNode(t, t.TempDir(), streaming.Config{})
+	p := n.publish(streamtest.Options{Clips: []*streamtest.Clip{m.small, m.large}, Duration: 5 * time.Second})
+	id := n.liveID()
+	if err := p.Wait(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	n.stopPublisher(p)
+	n.waitEnded(id)
+	for _, path := range []string{"/live/" + channel + "/" + id, "/vod/" + id} {
+		playlist := string(n.mustGet(path + "/source/media.m3u8"))
+		if err := hlstest.CheckMedia([]byte(playlist)); err != nil {
+			t.Errorf("%s: %v\n%s", path, err, playlist)
+		}
+		if n := strings.Count(playlist, "#EXT-X-MAP"); n != 2 {
+			t.Errorf("%s has %d init segments\n%s", path, n, playlist)
+		}
+		if n := strings.Count(playlist, "#EXT-X-DISCONTINUITY\n"); n != 1 {
+			t.Errorf("%s has %d discontinuities\n%s", path, n, playlist)
+		}
+	}
+	n.checkVOD(id, p.Sent())
+
+	file := t.TempDir() + "/video.mp4"
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := n.service.Remux(context.Background(), recorder.Prefix(channel, id), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if info.Width != 640 || info.Height != 360 {
+		t.Errorf("the MP4 says %dx%d", info.Width, info.Height)
+	}
+	if out := run(t, "ffmpeg", "-v", "error", "-i", file, "-f", "null", "-"); out != "" {
+		t.Errorf("ffmpeg on the MP4: %s", out)
+	}
+	if diff := time.Duration(info.DurationMS)*time.Millisecond - p.Sent(); diff > 200*time.Millisecond || diff < -200*time.Millisecond {
+		t.Errorf("the MP4 lasts %d ms, sent were %s", info.DurationMS, p.Sent())
+	}
+}
