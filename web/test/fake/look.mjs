@@ -1,8 +1,9 @@
 // Takes screenshots of every page, on a phone and on a desktop, dark and light,
-// and checks each with axe. Usage: node test/fake/look.mjs [name-part …]
+// and checks each with axe.
+// Usage: node test/fake/look.mjs [--quick] [name-part …]
+// With --quick: the dark desktop and the light phone only.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { AxeBuilder } from '@axe-core/playwright'
 import { chromium } from 'playwright-core'
@@ -12,8 +13,8 @@ import * as worlds from './world.mjs'
 const root = new URL('../..', import.meta.url).pathname
 const out = join(root, 'test-results')
 mkdirSync(out, { recursive: true })
-const mediaDir = mkdtempSync(join(tmpdir(), 'look-'))
-media(mediaDir)
+const mediaDir = join(out, 'media')
+if (!existsSync(mediaDir)) media(mediaDir)
 
 const shots = [
   ['home', 'full', '/'], ['home-out', 'signedOut', '/'], ['home-empty', 'empty', '/'], ['home-quiet', 'quiet', '/'], ['home-broken', 'broken', '/'],
@@ -25,7 +26,8 @@ const shots = [
   ['my-channel', 'full', '/my/channel'], ['admin', 'full', '/admin'], ['not-found', 'full', '/nowhere'], ['menu', 'full', '/', 'menu'], ['story', 'full', '/watch/st-0', 'story'],
 ]
 const sizes = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 800 } }
-const wanted = process.argv.slice(2)
+const quick = process.argv.includes('--quick')
+const wanted = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 
 const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',
@@ -38,6 +40,7 @@ for (const [name, world, path, action] of shots) {
   const base = await server.start()
   for (const [size, viewport] of Object.entries(sizes)) {
     for (const scheme of ['dark', 'light']) {
+      if (quick && (size === 'phone') !== (scheme === 'light')) continue
       const context = await browser.newContext({ viewport, colorScheme: scheme, reducedMotion: 'reduce', deviceScaleFactor: 1, hasTouch: size === 'phone', permissions: action === 'camera' ? ['camera', 'microphone'] : [] })
       const page = await context.newPage()
       const errors = []
@@ -74,6 +77,7 @@ console.log(bad === 0 ? 'all clean' : `${bad} with findings`)
 process.exit(bad === 0 ? 0 : 1)
 
 function media(dir) {
+  mkdirSync(dir, { recursive: true })
   const run = (...args) => execFileSync('ffmpeg', ['-v', 'error', '-y', ...args])
   const sources = ['mandelbrot=size=1280x720', 'gradients=size=1280x720:c0=0xff7e5f:c1=0x2b1055:n=2:seed=3', 'gradients=size=1280x720:c0=0x11998e:c1=0x0b3d91:n=3:seed=9', 'life=size=1280x720:mold=10:ratio=0.1:death_color=#222244:life_color=#88aaff']
   sources.forEach((source, i) => run('-f', 'lavfi', '-i', source, '-frames:v', '1', join(dir, `thumb${i}.jpg`)))
