@@ -129,5 +129,5 @@ func (b *Bus) pause(tries uint64) time.Duration {
 		d *= 2
 	}
 	d = min(d, b.cfg.RetryMax)
-	return d*3/4 + rand.N(d/2+1) //nolint:gosec // nobody gains by guessing it
+	return d*3/4 + rand.N(d/2+1)
 }
