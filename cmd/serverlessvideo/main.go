@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -38,6 +39,9 @@ type process struct {
 type usageError struct{ error }
 
 func main() {
+	// What the program writes, keys and password hashes among it, is for its own
+	// user alone, in whatever folder it is told to work.
+	syscall.Umask(0o077)
 	os.Exit(run(os.Args[1:], &process{environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
 }
 

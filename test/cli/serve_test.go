@@ -97,6 +97,28 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
+// Even in a folder that others may read, nobody else can read what the node wrote.
+func TestFilesArePrivate(t *testing.T) {
+	n := harness.New(t)
+	if err := os.MkdirAll(n.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	n.Start()
+	entries, err := os.ReadDir(n.Dir)
+	if err != nil || len(entries) < 5 {
+		t.Fatalf("the folder has %v, %v", entries, err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("others may use %s: %s", e.Name(), info.Mode())
+		}
+	}
+}
+
 func TestFolderInUse(t *testing.T) {
 	n := harness.Start(t)
 	r := run(t, nil, "", "serve", "--data-dir", n.Dir, "--http", "127.0.0.1:0", "--webrtc-udp", "127.0.0.1:0")
