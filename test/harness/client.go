@@ -96,13 +96,14 @@ type Video struct {
 
 // Entry is one line of a video's history.
 type Entry struct {
-	Type     string          `json:"type"`
-	Key      string          `json:"key"`
-	Parent   string          `json:"parent"`
-	Title    string          `json:"title"`
-	Subtitle string          `json:"subtitle"`
-	Label    string          `json:"label"`
-	Value    json.RawMessage `json:"value"`
+	Type        string          `json:"type"`
+	Key         string          `json:"key"`
+	Parent      string          `json:"parent"`
+	Title       string          `json:"title"`
+	Subtitle    string          `json:"subtitle"`
+	Description string          `json:"description"`
+	Label       string          `json:"label"`
+	Value       json.RawMessage `json:"value"`
 }
 
 // List is the shape of every list.

@@ -26,8 +26,9 @@ const Patience = 60 * time.Second
 
 // Node is the program, running as `serve` on a data folder of its own.
 type Node struct {
-	Dir string // data folder
-	URL string // of plain HTTP, without a slash at the end
+	Dir string   // data folder
+	URL string   // of plain HTTP, without a slash at the end
+	Env []string // added to the environment of the next start, as NAME=value
 
 	t      testing.TB
 	binary string
@@ -71,6 +72,7 @@ func Start(t testing.TB, args ...string) *Node {
 func (n *Node) Start() {
 	n.t.Helper()
 	n.cmd = exec.Command(n.binary, n.args...)
+	n.cmd.Env = append(os.Environ(), n.Env...)
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
 	if err := n.cmd.Start(); err != nil {
 		n.t.Fatal(err)

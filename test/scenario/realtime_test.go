@@ -106,3 +106,16 @@ func listenSSE(t *testing.T, n *harness.Node, topic string) *heard {
 	t.Cleanup(func() { _ = resp.Body.Close(); reading.Wait() })
 	return h
 }
+
+// count returns how often it was told what begins so.
+func (h *heard) count(what string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for _, s := range h.all {
+		if strings.HasPrefix(s, what) {
+			n++
+		}
+	}
+	return n
+}
