@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { clock, compact, hueOf, relative, span, spokenDuration, titleOf, viewers } from './format'
+import { clock, compact, hueOf, longFor, relative, span, spokenDuration, titleOf, viewers } from './format'
 
 describe('clock', () => {
   it.each([
@@ -44,6 +44,14 @@ describe('relative', () => {
     ['not a time', ''],
     ['2026-11-22T12:00:05Z', 'just now'], // a clock that runs ahead
   ])('%s is %s', (time, text) => expect(relative(time, now)).toBe(text))
+})
+
+it('says how long something lasts', () => {
+  const now = Date.parse('2026-11-22T12:00:00Z')
+  expect(longFor('2026-11-22T11:59:50Z', now)).toBe('a moment')
+  expect(longFor('2026-11-22T11:17:00Z', now)).toBe('43 minutes')
+  expect(longFor('2026-11-22T10:00:00Z', now)).toBe('2 hours')
+  expect(longFor('nonsense', now)).toBe('a moment')
 })
 
 it('counts viewers', () => {

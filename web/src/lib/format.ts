@@ -54,6 +54,14 @@ export function relative(time: string, now = Date.now(), locale = 'en'): string 
   return new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'long', year: 'numeric' }).format(at)
 }
 
+/** How long ago something began: "a moment", "43 minutes", "2 hours". */
+export function longFor(time: string, now = Date.now(), locale = 'en'): string {
+  const ms = now - Date.parse(time)
+  if (!(ms >= 45 * second)) return 'a moment'
+  const [n, unit] = ms < hour ? [Math.max(1, Math.round(ms / minute)), 'minute'] : [Math.round(ms / hour), 'hour']
+  return new Intl.NumberFormat(locale, { style: 'unit', unit: unit as string, unitDisplay: 'long' }).format(n as number)
+}
+
 /** The whole date and time, for titles and hints. */
 export function fullDate(time: string, locale = 'en'): string {
   const at = Date.parse(time)
@@ -91,5 +99,7 @@ export function titleOf(video: { title?: string; createdAt: string }, locale = '
 export function hueOf(id: string): number {
   let hash = 2166136261
   for (const char of id) hash = Math.imul(hash ^ char.charCodeAt(0), 16777619)
-  return (hash >>> 0) % 360
+  hash = Math.imul(hash ^ (hash >>> 15), 2246822519)
+  hash = Math.imul(hash ^ (hash >>> 13), 3266489917)
+  return ((hash ^ (hash >>> 16)) >>> 0) % 360
 }

@@ -5,12 +5,17 @@ import type { Channel, Message } from './api/types'
 import { streamChange, viewCount } from './events'
 import { globalTopic, realtime } from './realtime/realtime.svelte'
 
+/** How old a public list may be, in milliseconds. */
+const cached = 10_000
+
 class LiveChannels {
   channels = $state<Channel[]>([])
   loaded = $state(false)
   error = $state('')
   /** Streams that ended: an answer or a start that comes late must not bring them back. */
   #ended = new Set<string>()
+  /** When channels were heard to begin: a list from a cache may be older, and lack them. */
+  #began = new Map<string, number>()
 
   /** Follows what is live for as long as the app runs. */
   start(): void {
@@ -22,7 +27,11 @@ class LiveChannels {
   async refresh(): Promise<void> {
     try {
       const page = await api.liveChannels()
-      this.channels = (page.data ?? []).filter((channel) => channel.live && !this.#ended.has(channel.streamId ?? ''))
+      const listed = page.data.filter((channel) => channel.live && !this.#ended.has(channel.streamId ?? ''))
+      const known = new Set(listed.map((channel) => channel.name))
+      const younger = Date.now() - cached
+      const begun = this.channels.filter((channel) => !known.has(channel.name) && (this.#began.get(channel.name) ?? 0) > younger)
+      this.channels = [...begun, ...listed]
       this.error = ''
       this.loaded = true
     } catch (error) {
@@ -43,12 +52,13 @@ class LiveChannels {
     }
     const change = streamChange(message)
     if (!change) return
-    if (change.live) void this.#began(change.channel, change.streamId)
+    if (change.live) void this.#begin(change.channel, change.streamId)
     else this.#over(change.channel, change.streamId)
   }
 
-  async #began(id: string, streamId: string): Promise<void> {
+  async #begin(id: string, streamId: string): Promise<void> {
     if (this.#ended.has(streamId)) return
+    this.#began.set(id, Date.now())
     try {
       const channel = await api.channel(id)
       if (this.#ended.has(streamId)) return
@@ -61,6 +71,7 @@ class LiveChannels {
 
   #over(id: string, streamId: string): void {
     if (streamId) this.#ended.add(streamId)
+    this.#began.delete(id)
     this.channels = this.channels.filter(
       (channel) => channel.name !== id || (streamId !== '' && channel.streamId !== undefined && channel.streamId !== streamId),
     )

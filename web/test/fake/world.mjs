@@ -75,7 +75,7 @@ export const full = {
   'GET /api/video/*/history': list(history),
   'POST /api/viewers/*': null,
   'POST /api/channel/*/metadata': null,
-  'GET /api/admin/mail': list([{ id: '1', to: 'lee@example.com', subject: 'Confirm your address', link: 'https://video.example.com/confirm?token=8f2c1d0e9b7a6f5e4d3c2b1a09f8e7d6', createdAt: ago(12) }]),
+  'GET /api/admin/mail': list([{ id: '1', to: 'lee@example.com', subject: 'Confirm your address', status: 'shown', link: 'https://video.example.com/confirm?token=8f2c1d0e9b7a6f5e4d3c2b1a09f8e7d6', createdAt: ago(12) }]),
 }
 
 export const signedOut = { ...full, 'GET /api/auth/session': session(null) }

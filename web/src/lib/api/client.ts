@@ -95,11 +95,12 @@ export const api = {
   liveChannels: () => call<Page<Channel>>('GET', '/api/channels' + query({ live: true, limit: 48 })),
   channelVideos: (id: string, limit = 12) => call<Page<Video>>('GET', `/api/channel/${seg(id)}/videos` + query({ limit })),
   myChannel: () => call<OwnChannel>('GET', '/api/channel'),
+  rotateKey: () => call<OwnChannel>('POST', '/api/channel/rotate-key'),
   myVideos: (offset?: string, limit = 24) => call<Page<Video>>('GET', '/api/channel/videos' + query({ offset, limit })),
   react: (channel: string, type: string, x: number, y: number) =>
     call<void>('POST', `/api/channel/${seg(channel)}/metadata`, { type, x, y }),
-  watching: (channel: string, viewer: string, streamId?: string) =>
-    call<void>('POST', `/api/viewers/${seg(channel)}`, streamId ? { viewer, streamId } : { viewer }),
+  watching: (channel: string, viewer: string, streamId: string) =>
+    call<void>('POST', `/api/viewers/${seg(channel)}`, { viewer, streamId }),
 
-  mail: () => call<Page<OutboxMail> | OutboxMail[]>('GET', '/api/admin/mail'),
+  mail: () => call<Page<OutboxMail>>('GET', '/api/admin/mail' + query({ limit: 100 })),
 }

@@ -93,7 +93,12 @@ export interface OutboxMail {
   id: string
   to: string
   subject: string
-  link: string
+  /** shown: there is no mail server, somebody has to pass the link on. */
+  status: 'queued' | 'sent' | 'failed' | 'shown'
+  /** Absent once the mail was sent. */
+  link?: string
+  /** Why the last attempt to send it failed. */
+  problem?: string
   createdAt: string
 }
 

@@ -2,6 +2,7 @@
 // business of connection.ts.
 
 import { mqtt_v4 } from 'u8-mqtt/esm/web/basic-v4.js'
+import { randomId } from '../random'
 import { parseMessage, type Link, type LinkEvents } from './link'
 
 /** How long connecting and subscribing may take, in milliseconds. */
@@ -61,7 +62,7 @@ export function openMqtt(wanted: string[], events: LinkEvents): Link {
   async function begin(): Promise<void> {
     try {
       client.with_websock(socket)
-      await client.connect({ client_id: 'web-' + crypto.randomUUID(), keep_alive: keepAlive, flags: { clean_start: true } })
+      await client.connect({ client_id: 'web-' + randomId(), keep_alive: keepAlive, flags: { clean_start: true } })
       await subscribe()
       if (over) return
       ready = true
