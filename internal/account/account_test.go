@@ -67,6 +67,7 @@ func newNode(t *testing.T, db *store.DB, configure ...func(*Config)) *node {
 	if n.Service, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
+	n.hasher.memory, n.hasher.time = 64, 1 // quick; TestPasswordHashes has the real ones
 	n.client = apitest.New(t, func(g *gateway.Gateway) { n.Register(g.API()) },
 		func(cfg *gateway.Config) { cfg.Authenticate = n.Authenticate })
 	return n
@@ -215,7 +216,7 @@ func TestAddressesAreNotGivenAway(t *testing.T) {
 			if len(a.Header.Values("Set-Cookie")) > 0 {
 				t.Errorf("%s %s sets a cookie", path, email)
 			}
-			return text2(a.Status, text), n.hasher.computed.Load() - before
+			return statusAnd(a.Status, text), n.hasher.computed.Load() - before
 		}
 		for _, path := range []string{"/api/auth/signin", "/api/auth/signup"} {
 			known, knownWork := ask(path, "known@example.com")
@@ -230,7 +231,7 @@ func TestAddressesAreNotGivenAway(t *testing.T) {
 	})
 }
 
-func text2(status int, text []byte) string { return http.StatusText(status) + " " + string(text) }
+func statusAnd(status int, text []byte) string { return http.StatusText(status) + " " + string(text) }
 
 func TestSignUpWithTheRightPasswordSignsIn(t *testing.T) {
 	each(t, func(t *testing.T, n *node) {
@@ -392,12 +393,12 @@ func TestSessionsSlideAndExpire(t *testing.T) {
 		c := n.client.Browser()
 		n.member(t, c, "ann@example.com")
 		// It lives on while it is used, for longer than one life.
-		for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 			if view(c.Get("/api/auth/session").Want(200)).User.User == nil {
 				t.Fatal("a session in use ended")
 			}
 		}
-		time.Sleep(2100 * time.Millisecond)
+		time.Sleep(1100 * time.Millisecond)
 		a := c.Get("/api/auth/session").Want(200)
 		if view(a).User.User != nil {
 			t.Fatal("an expired session is valid")
@@ -410,7 +411,7 @@ func TestSessionsSlideAndExpire(t *testing.T) {
 		if err := n.db.Read().QueryRowContext(t.Context(), "SELECT count(*) FROM sessions").Scan(&left); err != nil || left != 0 {
 			t.Errorf("%d sessions are left, %v", left, err)
 		}
-	}, func(cfg *Config) { cfg.SessionLife = 2 * time.Second })
+	}, func(cfg *Config) { cfg.SessionLife = time.Second })
 }
 
 func TestSessionWritesAreBounded(t *testing.T) {

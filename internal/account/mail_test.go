@@ -110,6 +110,7 @@ func TestMailListIsForAdmins(t *testing.T) {
 		n.client.Get("/api/admin/mail").Want(403)
 		n.signInAdmin(t)
 		for i := range 3 {
+			time.Sleep(2 * time.Millisecond) // the order is by time
 			n.client.Browser().Post("/api/auth/signup", body{"email": fmt.Sprintf("u%d@example.com", i), "password": "pw12345678"}).Want(200)
 		}
 		var seen []string

@@ -31,6 +31,8 @@ const (
 
 // hasher makes and checks password hashes, a bounded number at a time.
 type hasher struct {
+	memory, time uint32 // of new hashes
+
 	slots  chan struct{}
 	queued atomic.Int64
 	// computed counts the argon2 computations: tests hold it the same for
@@ -38,17 +40,17 @@ type hasher struct {
 	computed atomic.Int64
 }
 
-func newHasher() *hasher { return &hasher{slots: make(chan struct{}, hashesAtOnce)} }
+func newHasher() *hasher { return &hasher{memory: argonMemory, time: argonTime, slots: make(chan struct{}, hashesAtOnce)} }
 
 // hash returns the hash of a password in the PHC string format.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, argonSalt)
 	_, _ = rand.Read(salt) // crypto/rand never fails
-	key, err := h.key(ctx, password, salt, argonTime, argonMemory, argonLanes, argonKey)
+	key, err := h.key(ctx, password, salt, h.time, h.memory, argonLanes, argonKey)
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes,
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.memory, h.time, argonLanes,
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key)), nil
 }
 
@@ -56,7 +58,7 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 // password, it does the same work and says no.
 func (h *hasher) verify(ctx context.Context, password, encoded string) (bool, error) {
 	if encoded == "" {
-		_, err := h.key(ctx, password, make([]byte, argonSalt), argonTime, argonMemory, argonLanes, argonKey)
+		_, err := h.key(ctx, password, make([]byte, argonSalt), h.time, h.memory, argonLanes, argonKey)
 		return false, err
 	}
 	p, err := parsePHC(encoded)

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/wneessen/go-mail"
@@ -32,23 +33,41 @@ func (s SMTP) Send(ctx context.Context, to, subject, text string) error {
 	msg.SetMessageID()
 	msg.SetDate()
 	msg.SetBodyString(mail.TypeTextPlain, text)
-	client, err := mail.NewClient(s.Host, s.options()...)
+	var dialed connection
+	defer dialed.close()
+	client, err := mail.NewClient(s.Host, s.options(&dialed)...)
 	if err != nil {
 		return fmt.Errorf("the mail server: %w", err)
 	}
 	return client.DialAndSendWithContext(ctx, msg)
 }
 
-func (s SMTP) options() []mail.Option {
+// connection remembers what was dialled: the library leaves it open when the
+// greeting, STARTTLS or the sign-in fails.
+type connection struct{ net.Conn }
+
+func (c *connection) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	c.Conn = conn
+	return conn, err
+}
+
+func (c *connection) close() {
+	if c.Conn != nil {
+		_ = c.Close() // after a success it is closed already
+	}
+}
+
+func (s SMTP) options(dialed *connection) []mail.Option {
 	const timeout = 15 * time.Second
 	options := []mail.Option{mail.WithTimeout(timeout)}
 	switch {
 	case s.Port == 465:
-		options = append(options, mail.WithSSL())
+		options = append(options, mail.WithSSL()) // the library dials TLS itself
 	case s.Plaintext:
-		options = append(options, mail.WithTLSPolicy(mail.NoTLS))
+		options = append(options, mail.WithTLSPolicy(mail.NoTLS), mail.WithDialContextFunc(dialed.dial))
 	default:
-		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
+		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory), mail.WithDialContextFunc(dialed.dial))
 	}
 	if s.Username != "" {
 		options = append(options, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(s.Username), mail.WithPassword(s.Password))
