@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -85,7 +84,7 @@ func (c *core) services() error {
 	}
 	c.channels, err = channel.New(channel.Config{
 		DB: c.db, Logger: c.log, Secret: c.secret, Realtime: c.realtime, Audience: c.audience,
-		URLs: c.urlsFor(context.Background()),
+		URLs: func(ctx context.Context) channel.URLs { return c.urlsFor(ctx) },
 	})
 	return err
 }
@@ -137,12 +136,16 @@ func (a *App) newPlugins(ctx context.Context, videos *video.Service) (*pluginman
 	var outside []pluginmanager.Plugin
 	var onBus []bus.Plugin
 	for _, p := range a.cfg.Plugins {
-		m, err := readManifest(p.Manifest)
+		text, err := os.ReadFile(p.Manifest)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("the manifest of a plugin: %w", err)
 		}
-		outside = append(outside, pluginmanager.Plugin{Name: m.Name, Hook: m.EventHook, Description: m.Description})
-		onBus = append(onBus, bus.Plugin{Name: m.Name, Hook: m.EventHook, Secret: p.Secret})
+		plugin, err := pluginmanager.ParsePlugin(text)
+		if err != nil {
+			return nil, fmt.Errorf("the manifest %s: %w", p.Manifest, err)
+		}
+		outside = append(outside, plugin)
+		onBus = append(onBus, bus.Plugin{Name: plugin.Name, Hook: plugin.EventHook, Secret: p.Secret})
 	}
 	manager, err := pluginmanager.New(pluginmanager.Options{
 		DB: a.db, Flows: a.flows, Videos: videos,
@@ -156,19 +159,6 @@ func (a *App) newPlugins(ctx context.Context, videos *video.Service) (*pluginman
 		return nil, fmt.Errorf("the plugins' access to the bus: %w", err)
 	}
 	return manager, nil
-}
-
-// readManifest reads the plugin.json of a plugin outside the process.
-func readManifest(path string) (pluginmanager.Manifest, error) {
-	var m pluginmanager.Manifest
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return m, fmt.Errorf("the manifest of a plugin: %w", err)
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return m, fmt.Errorf("the manifest %s is no plugin.json: %w", path, err)
-	}
-	return m, nil
 }
 
 func builtIn(manifest []byte, h sdk.Handler) pluginmanager.BuiltIn {

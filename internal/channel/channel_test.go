@@ -61,7 +61,7 @@ func newNode(t *testing.T, db *store.DB) *node {
 	var err error
 	n.Service, err = New(Config{
 		DB: db, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Secret: []byte("0123456789abcdef0123456789abcdef"),
-		URLs: urls{}, Realtime: n.air, Audience: n.air,
+		URLs: func(context.Context) URLs { return urls{} }, Realtime: n.air, Audience: n.air,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -51,8 +51,8 @@ type OwnChannel struct {
 	StreamKey string `json:"streamKey" doc:"a secret"`
 }
 
-func (s *Service) public(c Channel) PublicChannel {
-	v := PublicChannel{Name: c.ID, Username: c.Username, PlaybackURL: s.urls.Live(c.ID), Live: c.Live}
+func (s *Service) public(ctx context.Context, c Channel) PublicChannel {
+	v := PublicChannel{Name: c.ID, Username: c.Username, PlaybackURL: s.urls(ctx).Live(c.ID), Live: c.Live}
 	if !c.Live {
 		return v
 	}
@@ -63,9 +63,9 @@ func (s *Service) public(c Channel) PublicChannel {
 	return v
 }
 
-func (s *Service) own(c Channel) *ownOutput {
-	whip := s.urls.WHIP(c.ID)
-	return &ownOutput{Body: OwnChannel{PublicChannel: s.public(c), InjestURL: whip, IngestURL: whip, StreamKey: c.StreamKey}}
+func (s *Service) own(ctx context.Context, c Channel) *ownOutput {
+	whip := s.urls(ctx).WHIP(c.ID)
+	return &ownOutput{Body: OwnChannel{PublicChannel: s.public(ctx, c), InjestURL: whip, IngestURL: whip, StreamKey: c.StreamKey}}
 }
 
 type ownOutput struct{ Body OwnChannel }
@@ -80,7 +80,7 @@ func (s *Service) mine(ctx context.Context, _ *struct{}) (*ownOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.own(c), nil
+	return s.own(ctx, c), nil
 }
 
 func (s *Service) rotateMine(ctx context.Context, _ *struct{}) (*ownOutput, error) {
@@ -100,7 +100,7 @@ func (s *Service) rotateMine(ctx context.Context, _ *struct{}) (*ownOutput, erro
 		return nil, err
 	}
 	c.StreamKey = key
-	return s.own(c), nil
+	return s.own(ctx, c), nil
 }
 
 func (s *Service) get(ctx context.Context, in *struct {
@@ -110,7 +110,7 @@ func (s *Service) get(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	return &struct{ Body PublicChannel }{s.public(c)}, nil
+	return &struct{ Body PublicChannel }{s.public(ctx, c)}, nil
 }
 
 func (s *Service) list(ctx context.Context, in *struct {
@@ -126,7 +126,7 @@ func (s *Service) list(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fmt.Errorf("reading channels: %w", err)
 	}
-	show := func(row sqlc.Channel) PublicChannel { return s.public(fromRow(row)) }
+	show := func(row sqlc.Channel) PublicChannel { return s.public(ctx, fromRow(row)) }
 	return &struct{ Body store.List[PublicChannel] }{store.MakeList(page, rows, key, show)}, nil
 }
 

@@ -43,8 +43,8 @@ type Audience interface {
 type Config struct {
 	DB       *store.DB
 	Logger   *slog.Logger
-	Secret   []byte // the node's, at least store.MinSecret bytes
-	URLs     URLs
+	Secret   []byte                     // the node's, at least store.MinSecret bytes
+	URLs     func(context.Context) URLs // for the answer to the context's request
 	Realtime Realtime
 	Audience Audience
 }
@@ -54,7 +54,7 @@ type Service struct {
 	db       *store.DB
 	log      *slog.Logger
 	sealer   *store.Sealer
-	urls     URLs
+	urls     func(context.Context) URLs
 	realtime Realtime
 	audience Audience
 	react    *throttle
