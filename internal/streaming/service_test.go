@@ -374,3 +374,7 @@ func material(t testing.TB) *clips {
 	}
 	return &made
 }
+
+func copyBody(to io.Writer, resp *http.Response) (int64, error) {
+	return io.Copy(to, io.LimitReader(resp.Body, 1<<20))
+}

@@ -93,7 +93,12 @@ func (o *Origin) media(w http.ResponseWriter, r *http.Request, s *Stream) {
 	if reload.Block {
 		cache = cacheBlocking
 	}
-	st, err := o.hold(r, s, func(st *state) bool { return st.media.TooFar(reload) || st.media.Has(reload) })
+	st, err := o.hold(r, s, func(st *state) bool {
+		return len(st.media.Segments) > 0 && (st.media.TooFar(reload) || st.media.Has(reload)) || st.media.Ended
+	})
+	if err == nil && len(st.media.Segments) == 0 {
+		err = errs.New(errs.NotFound, "the broadcast ended before it showed anything")
+	}
 	if err == nil && st.media.TooFar(reload) {
 		err = errs.Newf(errs.Invalid, "_HLS_msn is too far ahead: the next segment is %d",
 			st.media.MediaSequence+uint64(len(st.media.Segments)))
@@ -177,7 +182,6 @@ func write(w http.ResponseWriter, r *http.Request, data ...[]byte) {
 	for _, d := range data {
 		size += len(d)
 	}
-	AllowAnyOrigin(w)
 	w.Header().Set("Content-Length", strconv.Itoa(size))
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {

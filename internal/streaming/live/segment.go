@@ -45,6 +45,18 @@ func (s *Segment) Data() [][]byte {
 	return data
 }
 
+// length is the duration, so far if the segment is not complete.
+func (s *Segment) length() int64 {
+	if s.complete {
+		return s.Ticks
+	}
+	var ticks int64
+	for _, p := range s.parts {
+		ticks += p.Duration
+	}
+	return ticks
+}
+
 // Names of what a playlist lists, relative to it.
 
 func segmentName(epoch int64, msn uint64) string { return fmt.Sprintf("%d-%d.mp4", epoch, msn) }

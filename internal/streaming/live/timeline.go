@@ -66,7 +66,7 @@ func (t *timeline) noteVideo(ts uint32, arrival time.Time) {
 }
 
 func (t *timeline) seeVideo(ts uint32, now int64) int64 {
-	before, away := t.videoClock.last, t.away(now)
+	before, away := t.videoClock.last, t.videoClock.running && t.away(now)
 	at := t.videoClock.see(ts, now)
 	if away {
 		t.skip(t.videoClock.ns(at - before))
@@ -101,7 +101,7 @@ func (t *timeline) videoAt(ts int64) int64 {
 // the output has begun.
 func (t *timeline) audio(ts uint32, arrival time.Time) (at func() (int64, bool)) {
 	now := int64(arrival.Sub(t.base))
-	before, away := t.audioClock.last, t.away(now)
+	before, away := t.audioClock.last, t.audioClock.running && t.away(now)
 	ticks := t.audioClock.see(ts, now)
 	if away {
 		t.skip(t.audioClock.ns(ticks - before))

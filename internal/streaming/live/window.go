@@ -259,10 +259,10 @@ func (w *window) snapshot() *state {
 		} else {
 			m.Hint = partName(s.Epoch, s.MSN, len(s.parts))
 		}
-		if behind < partsTicks && !w.ended {
+		if behind < partsTicks {
 			out.Parts = partsOf(s)
 		}
-		behind += s.Ticks
+		behind += s.length()
 		if s.complete || len(s.parts) > 0 {
 			m.Segments = append(m.Segments, out)
 		}
