@@ -409,7 +409,7 @@ func TestPluginsChange(t *testing.T) {
 	eventually(t, "the first is heard", func() bool { return slices.Contains(h.all(), a.ID) })
 
 	changed := one
-	changed.Secret = "another-secret-of-one"
+	changed.Secret, changed.Hook = "another-secret-of-one", "postValidate"
 	if err := b.SetPlugins(context.Background(), []bus.Plugin{changed}); err != nil {
 		t.Fatal(err)
 	}
