@@ -70,7 +70,7 @@ func node() {
 	videos := video.New(db, must(blob.NewFiles(filepath.Join(cfg.Dir, "objects"))), noChannels{}, func(context.Context) video.URLs { return noURLs{} }, log)
 	plugins := must(pluginmanager.New(pluginmanager.Options{
 		DB: db, Flows: engine, Videos: videos, Metrics: prometheus.NewRegistry(), Logger: log,
-		BuiltIns: builtIns(), Plugins: []pluginmanager.Plugin{{Name: outsider, Hook: "postMetadata"}},
+		BuiltIns: builtIns(), Plugins: []pluginmanager.Plugin{outside(outsider, "postMetadata", 0)},
 	}))
 	check(plugins.Start(ctx))
 	check(engine.Start(ctx))

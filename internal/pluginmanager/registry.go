@@ -49,19 +49,25 @@ type Manifest struct {
 	Version               string          `json:"version,omitempty"`
 	Tags                  []string        `json:"tags,omitempty"`
 	EventHook             string          `json:"eventHook"`
-	AverageCompletionTime string          `json:"average_completion_time,omitempty"`
+	TimeLimit             float64         `json:"time_limit,omitempty"`              // seconds; 0: the hook's
+	AverageCompletionTime any             `json:"average_completion_time,omitempty"` // as the author writes it
 	Services              []string        `json:"services,omitempty"`
 	DeploymentTemplate    string          `json:"deployment_template,omitempty"`
 	OutputExample         json.RawMessage `json:"output_example,omitempty"`
 }
 
-// Plugin is a plugin outside the process. How it proves who it is, is the
-// bus's matter.
-type Plugin struct {
-	Name        string
-	Hook        string
-	Description string
-	TimeLimit   time.Duration // 0: the hook's
+// Plugin is a plugin outside the process, by its plugin.json. How it proves who
+// it is, is the bus's matter.
+type Plugin struct{ Manifest }
+
+// ParsePlugin reads the plugin.json of a plugin outside the process. Keys that
+// the contract does not know are the author's own. Errors: errs.Invalid.
+func ParsePlugin(manifest []byte) (Plugin, error) {
+	var p Plugin
+	if err := json.Unmarshal(manifest, &p.Manifest); err != nil {
+		return p, errs.Wrap(err, errs.Invalid, "a plugin.json cannot be read: "+err.Error())
+	}
+	return p, registration{p.Manifest, kindConfigured}.check()
 }
 
 // BuiltIn is a plugin that runs in this process: its plugin.json, and what it
@@ -81,8 +87,7 @@ const (
 // registration is a plugin as this node's program and configuration have it.
 type registration struct {
 	Manifest
-	kind  string
-	limit time.Duration
+	kind string
 }
 
 // registrations checks the plugins and returns them, the built-in ones first.
@@ -93,17 +98,10 @@ func registrations(builtIns []BuiltIn, plugins []Plugin) ([]registration, error)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, registration{Manifest: m, kind: kindBuiltIn, limit: hookLimit(m.EventHook)})
+		all = append(all, registration{m, kindBuiltIn})
 	}
 	for _, p := range plugins {
-		limit := p.TimeLimit
-		if limit == 0 {
-			limit = hookLimit(p.Hook)
-		}
-		all = append(all, registration{
-			Manifest: Manifest{Name: p.Name, Description: p.Description, EventHook: p.Hook},
-			kind:     kindConfigured, limit: limit,
-		})
+		all = append(all, registration{p.Manifest, kindConfigured})
 	}
 	names := map[string]bool{}
 	for _, r := range all {
@@ -125,10 +123,18 @@ func (r registration) check() error {
 		return errs.Newf(errs.Invalid, "a plugin's name is 1 to %d letters, digits, - and _, not %q", maxName, r.Name)
 	case most == 0:
 		return errs.Newf(errs.Invalid, "plugin %s: there is no hook %q: it is one of preValidate, postValidate, preMetadata, postMetadata", r.Name, r.EventHook)
-	case r.limit < time.Millisecond || r.limit > most:
-		return errs.Newf(errs.Invalid, "plugin %s: the time limit %s is not between 1ms and %s, the limit of %s", r.Name, r.limit, most, r.EventHook)
+	case r.TimeLimit != 0 && (r.TimeLimit < 0.001 || r.TimeLimit > most.Seconds()):
+		return errs.Newf(errs.Invalid, "plugin %s: the time_limit %g is not between 0.001 and %g, the seconds of %s", r.Name, r.TimeLimit, most.Seconds(), r.EventHook)
 	}
 	return nil
+}
+
+// limitMillis is how long the plugin has for one video.
+func (r registration) limitMillis() int64 {
+	if r.TimeLimit == 0 {
+		return hookLimit(r.EventHook).Milliseconds()
+	}
+	return int64(r.TimeLimit * 1000)
 }
 
 func parseManifest(b []byte) (Manifest, error) {
@@ -163,7 +169,7 @@ func (s *Service) register(ctx context.Context) error {
 				return fmt.Errorf("the manifest of %s: %w", r.Name, err)
 			}
 			err = q.AddPlugin(ctx, sqlc.AddPluginParams{
-				Name: r.Name, Hook: r.EventHook, Position: next, TimeLimitMs: r.limit.Milliseconds(),
+				Name: r.Name, Hook: r.EventHook, Position: next, TimeLimitMs: r.limitMillis(),
 				Kind: r.kind, Manifest: string(manifest), CreatedAt: store.Now(),
 			})
 			if err != nil {

@@ -93,7 +93,12 @@ func registry(t *testing.T, r *rig) {
 
 func listPlugins(t *testing.T, r *rig) {
 	r.options.BuiltIns = []pluginmanager.BuiltIn{duration()}
-	r.options.Plugins = []pluginmanager.Plugin{{Name: "tagger", Hook: "postMetadata", Description: "Tags.", TimeLimit: 1500 * time.Millisecond}}
+	tagger, err := pluginmanager.ParsePlugin([]byte(`{"name":"tagger","eventHook":"postMetadata","description":"Tags.",
+		"author":"Ann","time_limit":1.5,"average_completion_time":7,"mine":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.options.Plugins = []pluginmanager.Plugin{tagger}
 	r.start()
 	mux := http.NewServeMux()
 	r.svc.Register(humago.New(mux, huma.DefaultConfig("test", "1")))
@@ -111,7 +116,7 @@ func listPlugins(t *testing.T, r *rig) {
 	got := fmt.Sprintf("%+v", append(first.Data, second.Data...))
 	for _, want := range []string{
 		"Name:duration_plugin", "Name:tagger", "Kind:builtin", "Kind:configured", "EventHook:preValidate",
-		"TimeLimit:900", "TimeLimit:1.5", "Description:Tags.", "Version:1.0.0",
+		"TimeLimit:900", "TimeLimit:1.5", "Description:Tags.", "Version:1.0.0", "Author:Ann",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s lacks %s", got, want)
@@ -127,7 +132,7 @@ func TestNewRefuses(t *testing.T) {
 		return pluginmanager.Options{BuiltIns: []pluginmanager.BuiltIn{{Manifest: []byte(manifest)}}}
 	}
 	plugin := func(name, hook string, limit time.Duration) pluginmanager.Options {
-		return pluginmanager.Options{Plugins: []pluginmanager.Plugin{{Name: name, Hook: hook, TimeLimit: limit}}}
+		return pluginmanager.Options{Plugins: []pluginmanager.Plugin{outside(name, hook, limit)}}
 	}
 	twice := plugin("a", "preValidate", 0)
 	twice.Plugins = append(twice.Plugins, twice.Plugins[0])
@@ -137,8 +142,8 @@ func TestNewRefuses(t *testing.T) {
 		`there is no hook "never"`:  plugin("a", "never", 0),
 		`not "a b"`:                 plugin("a b", "preValidate", 0),
 		`not ""`:                    plugin("", "preValidate", 0),
-		"not between 1ms and 30s":   plugin("a", "postValidate", 31*time.Second),
-		"not between 1ms and 15m0s": plugin("a", "preValidate", -1),
+		"not between 0.001 and 30,": plugin("a", "postValidate", 31*time.Second),
+		"not between 0.001 and 900": plugin("a", "preValidate", -time.Second),
 		`two plugins "a"`:           twice,
 	} {
 		engine, err := flow.Open(t.Context(), flow.Config{Path: t.TempDir() + "/flow.db", NodeID: "n"})

@@ -91,9 +91,13 @@ func (r *rig) run(c testCase) {
 // id returns a video's id, another one in each test.
 func (r *rig) id(id string) string { return fmt.Sprintf("%s-%d", id, r.suffix) }
 
+func outside(name, hook string, limit time.Duration) pluginmanager.Plugin {
+	return pluginmanager.Plugin{Manifest: pluginmanager.Manifest{Name: name, EventHook: hook, TimeLimit: limit.Seconds()}}
+}
+
 // plugin registers a plugin of the test.
 func (r *rig) plugin(name, hook string, limit time.Duration, s script) {
-	r.options.Plugins = append(r.options.Plugins, pluginmanager.Plugin{Name: name, Hook: hook, TimeLimit: limit})
+	r.options.Plugins = append(r.options.Plugins, outside(name, hook, limit))
 	r.scripts[name] = s
 }
 
