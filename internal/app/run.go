@@ -57,6 +57,14 @@ func (a *App) start(ctx context.Context, work *group) error {
 			return err
 		}
 	}
+	// What the bus keeps for consumers that are no more would stay for ever.
+	removed, err := a.bus.Prune(ctx)
+	if err != nil {
+		return err
+	}
+	if len(removed) > 0 {
+		a.log.Info("consumers that this version does not have are forgotten", "consumers", removed)
+	}
 	if err := a.services.streaming.Start(ctx); err != nil {
 		return fmt.Errorf("finishing the recordings of the last run: %w", err)
 	}
