@@ -29,6 +29,21 @@ func TestPages(t *testing.T) {
 	}
 }
 
+func TestOldestFirst(t *testing.T) {
+	p, err := store.ParsePageOldestFirst("", 2)
+	if err != nil || p.After.Compare(store.Key{At: -1 << 62}) >= 0 || p.After.Compare(p.After) != 0 {
+		t.Errorf("the first page is after %+v, %v", p.After, err)
+	}
+	places := []store.Key{{At: 1, ID: "b"}, {At: 2, ID: "a"}, {At: 2, ID: "b"}}
+	for _, k := range places {
+		next, err := store.ParsePageOldestFirst(k.String(), 2)
+		if err != nil || next.After != k || p.After.Compare(k) >= 0 {
+			t.Errorf("after %+v, %v; want after %+v", next.After, err, k)
+		}
+		p = next
+	}
+}
+
 func TestParsePageRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		offset string
