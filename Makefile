@@ -85,6 +85,7 @@ generate: setup-build ## Write generated code and reference pages anew.
 	$(step) 'generating'
 	"$$(scripts/tools sqlc)" generate
 	go test ./internal/config -run Reference -update
+	go test ./internal/app -run OpenAPI -update
 
 # ---- tests ----
 

@@ -84,6 +84,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	useProblems()
 	g.api = huma.NewAPI(apiConfig(cfg.Version), adapter{g.mux})
+	g.api.OpenAPI().OnAddOperation = append(g.api.OpenAPI().OnAddOperation, describeProblems)
 	g.ownRoutes()
 	return g, nil
 }

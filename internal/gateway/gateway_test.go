@@ -69,7 +69,7 @@ func register(g *gateway.Gateway) {
 			}
 			return nil, errs.Wrap(errors.New("secret below"), errs.Code(in.Code), "a sentence for people")
 		})
-	g.Mux().HandleFunc("GET /live/{channel}/{file...}", func(w http.ResponseWriter, _ *http.Request) {
+	g.Mux().HandleFunc("GET /live/{channel}/{file}", func(w http.ResponseWriter, _ *http.Request) {
 		if _, ok := w.(io.ReaderFrom); !ok {
 			gateway.Fail(w, httptest.NewRequest(http.MethodGet, "/", nil), errors.New("the writer is wrapped"))
 		}

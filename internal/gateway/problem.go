@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
+	"strconv"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -120,6 +122,20 @@ func newProblem(status int, code, detail, requestID string, places []Place) *Pro
 	return &Problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status,
 		Detail: detail, Code: code, RequestID: requestID, Errors: places,
+	}
+}
+
+// describeProblems says of every operation that it answers a problem document
+// where it does not answer what it is for. huma adds two statuses of its own
+// where an operation names some; a broken schema is 400 here, not 422.
+func describeProblems(api *huma.OpenAPI, op *huma.Operation) {
+	delete(op.Responses, strconv.Itoa(http.StatusUnprocessableEntity))
+	delete(op.Responses, strconv.Itoa(http.StatusInternalServerError))
+	op.Responses["default"] = &huma.Response{
+		Description: "What went wrong",
+		Content: map[string]*huma.MediaType{
+			problemType: {Schema: api.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")},
+		},
 	}
 }
 
