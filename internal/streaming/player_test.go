@@ -106,14 +106,12 @@ func TestPlayer(t *testing.T) {
 	needPlayer(t)
 	m := material(t)
 	tests := map[string]streamtest.Options{
-		"plain":             {Clips: []*streamtest.Clip{m.small}},
 		"resolution change": {Clips: []*streamtest.Clip{m.small, m.large}, Repeat: 3},
-		"video only":        {Clips: []*streamtest.Clip{m.small}, NoAudio: true},
 		"muted in between":  {Clips: []*streamtest.Clip{m.small}, MuteAfter: 4 * time.Second},
-		"lost packets":      {Clips: []*streamtest.Clip{m.small}, DropEvery: 50},
 	}
 	for name, o := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			n := startNode(t, t.TempDir(), streaming.Config{})
 			p := n.publish(o)
 			got := n.play("/live/"+channel+"/master.m3u8", 9*time.Second)
