@@ -1,0 +1,217 @@
+// From a phone's browser to a published video: the whole path, in the real
+// program and real browsers.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { openPage, startBrowser } from './browser.mjs'
+import { noteSent, playFor, sentSeconds } from './measure.mjs'
+import { startServer } from './server.mjs'
+
+const email = 'nora@example.com'
+const password = 'a sentence to remember'
+
+let server, browser, studio, lobby, seat, videoId
+let failed = false
+
+/** One step of the story: after one that failed, the rest makes no sense. */
+function step(name, does) {
+  test(name, async (t) => {
+    if (failed) return t.skip('a step before failed')
+    try {
+      await does()
+    } catch (error) {
+      failed = true
+      await Promise.all([studio, lobby, seat].map((page) => page?.shoot('failed').catch(() => {})))
+      error.message += `\n\nwhat the server logged last:\n${server?.log().slice(-3000)}`
+      throw error
+    }
+  })
+}
+
+before(async () => {
+  server = await startServer('--auth-allowed-domains', 'example.com')
+  browser = await startBrowser()
+  const phone = await browser.newContext({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, permissions: ['camera', 'microphone'], colorScheme: 'dark' })
+  const desktop = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'light' })
+  studio = await openPage(phone, 'phone')
+  await noteSent(studio.page)
+  lobby = await openPage(desktop, 'lobby')
+  seat = await openPage(desktop, 'seat')
+})
+
+after(async () => {
+  await browser?.close()
+  if (server) assert.equal(await server.stop(), 0, 'serve ends with 0 after SIGTERM')
+})
+
+step('somebody signs up as a broadcaster', async () => {
+  const { page, shoot } = studio
+  await page.goto(server.url + '/signup')
+  await page.getByLabel('E-mail').fill(email)
+  await page.getByRole('textbox', { name: 'Password' }).fill(password)
+  await page.getByRole('button', { name: 'Create account' }).click()
+  await page.getByRole('heading', { name: 'Look into your mailbox' }).waitFor()
+  await shoot('signup')
+  const [link] = await server.logged(/http:\/\/\S+\/confirm#token=[\w-]+/)
+  await page.goto(link)
+  await page.getByRole('button', { name: 'Confirm my address' }).click()
+  await page.waitForURL('**/broadcast')
+})
+
+step('a broadcast shows everywhere by itself and plays with picture and sound', async () => {
+  await lobby.page.goto(server.url)
+  await lobby.page.getByText('Nobody is live right now').waitFor()
+  await seat.page.goto(server.url)
+  await seat.page.getByText('Nobody is live right now').waitFor()
+
+  await goLive(studio)
+  await studio.shoot('live')
+
+  await lobby.page.locator('.live-card').waitFor()
+  await lobby.shoot('live-badge')
+  assert.equal(lobby.loads(), 1, 'the first page was not loaded again')
+
+  await seat.page.locator('.live-card').click()
+  const played = await playFor(seat.page, 5)
+  await seat.shoot('watching-live')
+  assert.ok(played.frames > 25, `pictures advance (${played.frames} in ${played.seconds} s)`)
+  assert.ok(played.sound > 1000, `sound advances (${played.sound} bytes decoded)`)
+  assert.equal(played.muted, false, 'sound is on')
+  assert.equal(seat.loads(), 1)
+})
+
+step('a reaction is drawn on every picture', async () => {
+  const fan = await openPage(studio.page.context(), 'fan')
+  await fan.page.goto(seat.page.url())
+  const love = fan.page.getByRole('button', { name: 'Love' })
+  await love.waitFor()
+  await fan.page.waitForFunction(() => document.querySelector('.floats'))
+  const drawn = Promise.all([seat, studio].map(({ page }) => page.locator('.floats span').first().waitFor()))
+  await love.click()
+  await drawn
+  await seat.shoot('reaction')
+  await fan.page.close()
+})
+
+step('the recording is published by itself', async () => {
+  await onAirFor(studio, 15)
+  const sent = await stopBroadcast(studio)
+  videoId = await ended(studio, 'valid')
+  await studio.shoot('published')
+
+  await lobby.page.locator(`a[href="/watch/${videoId}"]`).waitFor()
+  assert.equal(await lobby.page.locator('.live-card').count(), 0, 'nobody is live any more')
+  assert.equal(lobby.loads(), 1, 'the first page was not loaded again')
+  await lobby.shoot('published')
+
+  await seat.page.waitForURL(`**/watch/${videoId}`)
+  assert.equal(seat.loads(), 1, 'the live page went on to the recording by itself')
+  const played = await playFor(seat.page, 3)
+  await seat.shoot('on-demand')
+  assert.ok(played.frames > 15 && played.sound > 500, `the recording plays (${JSON.stringify(played)})`)
+
+  const video = await api(seat.page, `/api/video/${videoId}`)
+  const mp4 = await playMP4(seat.page, video.playbackURL)
+  assert.ok(Math.abs(mp4.duration - sent) <= 0.5, `the MP4 is ${mp4.duration} s long, ${sent} s were sent`)
+  assert.ok(Math.abs(video.duration / 1000 - sent) <= 0.5, `the API says ${video.duration} ms, ${sent} s were sent`)
+  assert.ok(mp4.frames > 0 && mp4.time > 0.5, 'the MP4 plays')
+})
+
+step('the timeline tells what happened', async () => {
+  const { page, shoot } = studio
+  await page.getByRole('link', { name: 'See its story' }).click()
+  await page.locator('.timeline').waitFor()
+  const steps = await page.locator('.timeline .step strong').allTextContents()
+  for (const wanted of [/live|started/i, /ended/i, /mp4|file/i, /duration/i, /publish|valid/i]) {
+    assert.ok(steps.some((step) => wanted.test(step)), `a step says ${wanted}: ${steps.join(' | ')}`)
+  }
+  await page.screenshot({ path: new URL('../../test-results/e2e/phone-timeline.png', import.meta.url).pathname, fullPage: true })
+  await shoot('timeline-top')
+})
+
+step('a broadcast of four seconds is not published, and says why', async () => {
+  const { page, shoot } = studio
+  await page.getByRole('link', { name: 'Go live' }).click()
+  await goLive(studio)
+  await onAirFor(studio, 4)
+  await stopBroadcast(studio)
+  const id = await ended(studio, 'invalid')
+  const reason = await page.getByTestId('reason').textContent()
+  assert.match(reason, /10/, `the reason says what is asked for: ${reason}`)
+  await shoot('not-published')
+
+  await page.getByRole('link', { name: 'My videos' }).click()
+  const row = page.locator(`[data-video="${id}"]`)
+  await row.waitFor()
+  assert.equal(await row.getAttribute('data-status'), 'invalid')
+  assert.ok((await row.textContent()).includes(reason.trim()))
+  await shoot('my-videos')
+  const listed = await api(lobby.page, '/api/videos')
+  assert.deepEqual(listed.data.map((video) => video.id), [videoId], 'only the valid video is listed')
+  assert.equal(await lobby.page.locator(`a[href="/watch/${id}"]`).count(), 0)
+  const status = await lobby.page.evaluate((path) => fetch(path).then((r) => r.status), `/api/video/${id}`)
+  assert.equal(status, 404, 'nobody else learns of it')
+})
+
+step('no page had an error', () => {
+  for (const { errors } of [studio, lobby, seat]) assert.deepEqual(errors, [])
+})
+
+/** Opens the camera if need be, and goes live. */
+async function goLive({ page, shoot }) {
+  const allow = page.getByRole('button', { name: 'Allow camera and microphone' })
+  const start = page.getByRole('button', { name: 'Go live' })
+  await allow.or(start).first().waitFor()
+  if (await allow.isVisible()) await allow.click()
+  await page.waitForFunction(() => document.querySelector('.stage video')?.videoWidth > 0)
+  await shoot('preview')
+  await start.click()
+  await page.getByTestId('connection').filter({ hasText: 'Connected' }).waitFor()
+}
+
+/** Waits until the broadcast has lasted so many seconds. */
+function onAirFor({ page }, seconds) {
+  return page.waitForFunction((wanted) => {
+    const [m, s] = (document.querySelector('[role=timer]')?.textContent ?? '0:0').split(':').map(Number)
+    return m * 60 + s >= wanted
+  }, seconds)
+}
+
+/** Stops, and returns the seconds of media that were sent. */
+async function stopBroadcast({ page }) {
+  await page.getByRole('button', { name: 'Stop broadcast' }).click()
+  await page.getByRole('button', { name: 'End broadcast' }).click()
+  await page.getByTestId('summary').waitFor()
+  return sentSeconds(page)
+}
+
+/** Waits for what becomes of the recording, and returns its id. */
+async function ended({ page }, status) {
+  await page.locator(`[data-testid=summary][data-status=${status}]`).waitFor({ timeout: 90_000 })
+  const href = await page.locator('[data-testid=summary] a[href^="/my/videos/"]').getAttribute('href')
+  return href.split('/').at(-1)
+}
+
+function api(page, path) {
+  return page.evaluate((p) => fetch(p).then((r) => r.json()), path)
+}
+
+/** Plays an MP4 by itself for a second. */
+function playMP4(page, url) {
+  return page.evaluate(
+    (source) =>
+      new Promise((done, failed) => {
+        const video = document.createElement('video')
+        video.muted = true
+        video.src = source
+        video.onerror = () => failed(new Error(`the MP4 does not play: ${video.error?.message}`))
+        video.ontimeupdate = () => {
+          if (video.currentTime < 1) return
+          video.ontimeupdate = null
+          done({ duration: video.duration, time: video.currentTime, frames: video.getVideoPlaybackQuality().totalVideoFrames })
+        }
+        document.body.append(video)
+        void video.play()
+      }),
+    url,
+  )
+}

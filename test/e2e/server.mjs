@@ -1,0 +1,95 @@
+// Starts the real program on free ports with a data folder of its own.
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { createSocket } from 'node:dgram'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const binary = process.env.E2E_BINARY ?? new URL('../../bin/serverlessvideo', import.meta.url).pathname
+
+export async function startServer(...flags) {
+  if (!existsSync(binary)) throw new Error(`${binary} is not there: run "make build" first, or set E2E_BINARY`)
+  const dataDir = mkdtempSync(join(tmpdir(), 'serverlessvideo-e2e-'))
+  const [http, udp] = [await freePort(), await freeUDPPort()]
+  const child = spawn(binary, ['serve', '--data-dir', dataDir, '--http', `127.0.0.1:${http}`, '--webrtc-udp', `127.0.0.1:${udp}`, ...flags], { env: cleanEnvironment() })
+  let log = ''
+  const waiting = new Set()
+  const read = (chunk) => {
+    log += chunk
+    for (const look of waiting) look()
+  }
+  child.stdout.setEncoding('utf8').on('data', read)
+  child.stderr.setEncoding('utf8').on('data', read)
+  const ended = new Promise((done) => child.on('exit', (code, signal) => done(code ?? signal)))
+
+  /** Waits for a line of the log and returns the match. */
+  const logged = (pattern, seconds = 30) =>
+    new Promise((done, failed) => {
+      const timer = setTimeout(() => {
+        waiting.delete(look)
+        failed(new Error(`${pattern} was not logged within ${seconds} s:\n${log}`))
+      }, seconds * 1000)
+      const look = () => {
+        const found = log.match(pattern)
+        if (!found) return
+        clearTimeout(timer)
+        waiting.delete(look)
+        done(found)
+      }
+      waiting.add(look)
+      look()
+    })
+
+  const url = `http://127.0.0.1:${http}`
+  await Promise.race([ready(url), ended.then((code) => Promise.reject(new Error(`serve ended with ${code}:\n${log}`)))])
+  return {
+    url,
+    logged,
+    log: () => log,
+    /** Stops it cleanly and returns the exit code. */
+    async stop() {
+      child.kill('SIGTERM')
+      const code = await ended
+      rmSync(dataDir, { recursive: true, force: true })
+      return code
+    },
+  }
+}
+
+/** Settings of whoever runs the test must not reach the server. */
+function cleanEnvironment() {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('SERVERLESSVIDEO_')))
+}
+
+async function ready(url) {
+  for (let i = 0; i < 300; i++) {
+    const up = await fetch(url + '/readyz').then(
+      (r) => r.ok,
+      () => false,
+    )
+    if (up) return
+    await new Promise((done) => setTimeout(done, 100))
+  }
+  throw new Error('the server was not ready within 30 s')
+}
+
+function freePort() {
+  return new Promise((done, failed) => {
+    const server = createServer().on('error', failed)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address()
+      server.close(() => done(port))
+    })
+  })
+}
+
+function freeUDPPort() {
+  return new Promise((done, failed) => {
+    const socket = createSocket('udp4').on('error', failed)
+    socket.bind(0, '127.0.0.1', () => {
+      const { port } = socket.address()
+      socket.close(() => done(port))
+    })
+  })
+}
