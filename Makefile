@@ -29,7 +29,7 @@ run: setup-run build ## Set up, build and serve; ARGS="--https :8443" adds flags
 .PHONY: build
 build: setup-build web ## Build bin/serverlessvideo with the web app inside.
 	$(step) 'building $(BINARY)'
-	go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BINARY) ./cmd/serverlessvideo
+	go build -ldflags '-X main.version=$(VERSION)' -o $(BINARY) ./cmd/serverlessvideo
 
 .PHONY: test
 test: setup-test lint generated web-test build go-test scenarios ## Set up and run every check and test.
