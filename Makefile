@@ -8,7 +8,8 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 BINARY   := bin/serverlessvideo
-VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION  := $(shell git describe --tags --dirty 2>/dev/null || echo development)
+COMMIT   := $(shell git rev-parse HEAD 2>/dev/null)
 ARGS     ?=
 FUZZTIME ?= 20s
 # Packages tested at a time: two, so that their clocks stay honest on small machines.
@@ -29,10 +30,10 @@ run: setup-run build ## Set up, build and serve; ARGS="--https :8443" adds flags
 .PHONY: build
 build: setup-build web ## Build bin/serverlessvideo with the web app inside.
 	$(step) 'building $(BINARY)'
-	go build -ldflags '-X main.version=$(VERSION)' -o $(BINARY) ./cmd/serverlessvideo
+	go build -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o $(BINARY) ./cmd/serverlessvideo
 
 .PHONY: test
-test: setup-test lint generated web-test build go-test scenarios ## Set up and run every check and test.
+test: setup-test lint generated web-test build go-test scenarios e2e ## Set up and run every check and test.
 
 .PHONY: setup-build setup-run setup-test
 setup-build setup-run setup-test: setup-%:
@@ -99,10 +100,18 @@ go-test: setup-build
 .PHONY: scenarios
 scenarios: build
 	$(step) 'testing the whole program: $(SCENARIO)'
-	@TEST_BINARY=$(CURDIR)/$(BINARY) $(SCENARIO) ./test/...
+	@status=0; TEST_BINARY=$(CURDIR)/$(BINARY) $(SCENARIO) ./test/... || status=$$?; \
+		go run ./internal/store/storetest/stop; exit $$status
+
+test/e2e/node_modules/.installed: test/e2e/package-lock.json test/e2e/package.json
+	$(step) 'installing what the end-to-end test drives the browser with'
+	cd test/e2e && npm ci --no-audit --no-fund
+	@touch $@
 
 .PHONY: e2e
-e2e: setup-test scenarios ## Run the scenarios with the whole program alone.
+e2e: setup-test build test/e2e/node_modules/.installed ## Test the whole path in Chromium; screenshots go to test-results.
+	$(step) 'testing the whole path in a browser'
+	cd test/e2e && E2E_BINARY=$(CURDIR)/$(BINARY) npm test --silent
 
 .PHONY: bench
 bench: setup-build ## Run the benchmarks.
