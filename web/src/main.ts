@@ -13,6 +13,7 @@ router.start()
 now.start()
 realtime.start()
 live.start()
+session.start()
 void session.load().catch(() => {
   // The pages say themselves when the server cannot be reached.
 })

@@ -1,6 +1,6 @@
 // Reads realtime messages into what pages need of them.
 
-import type { Message, Video, VideoStatus } from './api/types'
+import type { Message, Video } from './api/types'
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '')
 const number = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0)
@@ -49,13 +49,15 @@ export function newVideo(message: Message): Video | null {
     channel: text(d.channel_name),
     author: { username: text(author?.username) },
     createdAt: text(d.createdAt) || new Date().toISOString(),
-    thumbnail: text(d.thumbnail) || undefined,
+    thumbnail: text(d.thumbnail),
     streamURL: text(d.stream_url) || `/vod/${encodeURIComponent(id)}/master.m3u8`,
-    playbackURL: text(d.playback_url) || undefined,
+    playbackURL: text(d.playback_url),
     title: text(d.title) || undefined,
     tags: Array.isArray(d.tags) ? d.tags.filter((tag): tag is string => typeof tag === 'string') : undefined,
     duration: number(d.durationmillis),
-    status: 'valid' satisfies VideoStatus,
+    width: number(d.width),
+    height: number(d.height),
+    status: 'valid',
   }
 }
 

@@ -1,7 +1,8 @@
 // Who is signed in.
 
-import { api } from './api/client'
+import { api, onSignedOut } from './api/client'
 import type { Role, Session, User } from './api/types'
+import { notices } from './notices.svelte'
 import { realtime } from './realtime/realtime.svelte'
 
 class SessionStore {
@@ -15,15 +16,25 @@ class SessionStore {
     try {
       const session = await api.session()
       this.user = session.user
-      this.signUp = { open: session.signUp?.open ?? true, domains: session.signUp?.domains ?? [] }
+      this.signUp = session.signUp
       this.setup = session.setup
     } finally {
       this.known = true
     }
   }
 
+  /** Notices when a session ends while the app is open. */
+  start(): void {
+    onSignedOut(() => {
+      if (!this.user) return
+      this.user = null
+      realtime.restart()
+      notices.show('You were signed out. Sign in to go on.', 'info', { label: 'Sign in', href: '/signin' })
+    })
+  }
+
   has(role: Role): boolean {
-    return this.user?.roles?.includes(role) ?? false
+    return this.user?.roles.includes(role) ?? false
   }
 
   /** Takes over an answer that signed somebody in. */

@@ -7,7 +7,7 @@ const step = (second: number, key: string, more: Partial<HistoryService> = {}): 
   createdAt: new Date(Date.UTC(2026, 10, 22, 12, 0, second)).toISOString(),
   videoId: 'st-1',
   key,
-  icon: '',
+  icon: 'gear',
   title: key,
   subtitle: '',
   description: '',
@@ -29,8 +29,8 @@ it('puts steps under their parent, and orphans at the top', () => {
 })
 
 it('keeps the newest value of a metric', () => {
-  const metric = (value: number): HistoryEntry => ({ type: 'metric', createdAt: '2026-11-22T12:00:00Z', videoId: 'st-1', key: 'peak', label: 'Peak', value })
-  expect(layOut([metric(1), metric(1234)]).metrics).toEqual([{ key: 'peak', label: 'Peak', value: '1,234' }])
+  const metric = (value: string): HistoryEntry => ({ type: 'metric', createdAt: '2026-11-22T12:00:00Z', videoId: 'st-1', key: 'peak', label: 'Peak', value })
+  expect(layOut([metric('1'), metric('1,234')]).metrics).toEqual([{ key: 'peak', label: 'Peak', value: '1,234' }])
 })
 
 it('shares the bar by time', () => {

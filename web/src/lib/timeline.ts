@@ -1,6 +1,6 @@
 // Turns the history of a video into what the timeline draws. Pure.
 
-import type { HistoryEntry, HistoryMetric, HistoryService } from './api/types'
+import type { HistoryEntry, HistoryService } from './api/types'
 
 export type Tone = 'plain' | 'live' | 'ok' | 'bad' | 'plugin' | 'work'
 
@@ -10,7 +10,7 @@ export interface Step {
   title: string
   subtitle: string
   description: string
-  icon: string
+  icon: HistoryService['icon']
   tone: Tone
   /** Milliseconds since the step before it, null for the first. */
   after: number | null
@@ -46,9 +46,9 @@ export function layOut(entries: HistoryEntry[]): Timeline {
       key: entry.key,
       at,
       title: entry.title,
-      subtitle: entry.subtitle ?? '',
-      description: entry.description ?? '',
-      icon: entry.icon ?? '',
+      subtitle: entry.subtitle,
+      description: entry.description,
+      icon: entry.icon,
       tone: toneOf(entry),
       after: null,
       children: [],
@@ -62,7 +62,7 @@ export function layOut(entries: HistoryEntry[]): Timeline {
 
   const metrics = new Map<string, Metric>()
   for (const entry of entries) {
-    if (entry.type === 'metric') metrics.set(entry.key, { key: entry.key, label: entry.label, value: valueOf(entry) })
+    if (entry.type === 'metric') metrics.set(entry.key, { key: entry.key, label: entry.label, value: entry.value })
   }
   const first = services[0]?.at ?? 0
   const last = services.at(-1)?.at ?? first
@@ -76,10 +76,6 @@ function gaps(steps: Step[], start?: number): void {
     gaps(step.children, step.at)
     before = step.at
   }
-}
-
-function valueOf(entry: HistoryMetric): string {
-  return typeof entry.value === 'number' ? new Intl.NumberFormat('en').format(entry.value) : String(entry.value ?? '')
 }
 
 /** Each step's bar reaches to the next one; spans too short to see are left out. */

@@ -48,6 +48,13 @@ function fallback(status: number): string {
   return `The server refused this (${status}).`
 }
 
+let whenSignedOut: () => void = () => {}
+
+/** Sets what is done when the server does not know this session any more. */
+export function onSignedOut(does: () => void): void {
+  whenSignedOut = does
+}
+
 async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
   let response: Response
   try {
@@ -62,6 +69,7 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
   } catch {
     throw new ApiError(0, 'The server cannot be reached. Check your connection and try again.')
   }
+  if (response.status === 401 && !path.startsWith('/api/auth/')) whenSignedOut()
   if (!response.ok) throw await errorOf(response)
   if (response.status === 204) return undefined as T
   const text = await response.text()
@@ -88,6 +96,7 @@ export const api = {
 
   videos: (offset?: string, limit = 24) => call<Page<Video>>('GET', '/api/videos' + query({ offset, limit })),
   video: (id: string) => call<Video>('GET', `/api/video/${seg(id)}`),
+  renameVideo: (id: string, title: string) => call<Video>('PATCH', `/api/video/${seg(id)}`, { title }),
   deleteVideo: (id: string) => call<void>('DELETE', `/api/video/${seg(id)}`),
   history: (id: string) => call<Page<HistoryEntry>>('GET', `/api/video/${seg(id)}/history` + query({ limit: 100 })),
 

@@ -122,6 +122,27 @@ it('passes messages on, but none of a link it gave up', () => {
   expect(opened).toHaveLength(2)
 })
 
+it('takes a way that the browser forbids for one that failed', () => {
+  const opened: string[] = []
+  const connection = new Connection({
+    mqtt: () => {
+      opened.push('mqtt')
+      throw new DOMException('refused', 'SecurityError')
+    },
+    sse: () => {
+      opened.push('sse')
+      return { setTopics() {}, close() {} }
+    },
+    multiplexed: () => true,
+    status: () => {},
+    message: () => {},
+    snapshot: () => {},
+  })
+  connection.start(['g'])
+  vi.advanceTimersByTime(20_000)
+  expect(opened).toEqual(['mqtt', 'sse'])
+})
+
 it('hurries only when it waits', () => {
   const { connection, opened, last } = setUp()
   connection.start(['g'])

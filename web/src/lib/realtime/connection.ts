@@ -2,7 +2,7 @@
 // MQTT cannot be had, again after every loss, with a growing pause.
 
 import type { Message } from '../api/types'
-import type { Link, OpenLink } from './link'
+import type { Link, LinkEvents, OpenLink } from './link'
 
 export type Status = 'idle' | 'connecting' | 'online' | 'reconnecting'
 export type Kind = 'mqtt' | 'sse'
@@ -92,7 +92,8 @@ export class Connection {
     this.#options.status(this.#wasUp ? 'reconnecting' : 'connecting', kind)
     let current = true
     const mine = () => current && this.#running
-    const link = (kind === 'mqtt' ? this.#options.mqtt : this.#options.sse)(this.#topics, {
+    const open = kind === 'mqtt' ? this.#options.mqtt : this.#options.sse
+    const events: LinkEvents = {
       up: () => {
         if (!mine()) return
         this.#up = true
@@ -110,7 +111,16 @@ export class Connection {
         current = false
         this.#lost()
       },
-    })
+    }
+    let link: Link
+    try {
+      link = open(this.#topics, events)
+    } catch {
+      // The browser forbids this way (a policy, a missing class): as good as refused.
+      current = false
+      this.#lost()
+      return
+    }
     const owned: Link = {
       setTopics: (topics) => link.setTopics(topics),
       close: () => {
