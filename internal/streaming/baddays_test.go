@@ -82,15 +82,13 @@ func (n *node) checkVOD(id string, want time.Duration) {
 	if err := hlstest.CheckMedia(playlist); err != nil {
 		n.t.Errorf("%v\n%s", err, playlist)
 	}
-	if out := run(n.t, "ffmpeg", "-v", "error", "-i", n.url+"/vod/"+id+"/master.m3u8", "-f", "null", "-"); out != "" {
-		n.t.Errorf("ffmpeg: %s", out)
-	}
+	n.decode("/vod/" + id + "/master.m3u8")
 	length := run(n.t, "ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", n.url+"/vod/"+id+"/master.m3u8")
 	got, err := time.ParseDuration(strings.TrimSpace(length) + "s")
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	if diff := got - want; diff > 100*time.Millisecond || diff < -100*time.Millisecond {
+	if diff := got - want; diff > 250*time.Millisecond || diff < -250*time.Millisecond {
 		n.t.Errorf("the recording lasts %s, not %s", got, want)
 	}
 }
@@ -102,14 +100,51 @@ func TestShutdown(t *testing.T) {
 	n := startNode(t, dir, streaming.Config{})
 	p := n.publish(streamtest.Options{Clips: []*streamtest.Clip{m.small}})
 	id := n.liveID()
-	eventually(t, "2 s of media", func() bool { return p.Sent() > 2*time.Second })
-	sent := p.Sent()
+	n.waitMedia(id, 2*time.Second)
 	n.stop()
+	sent := p.Sent()
 	n = startNode(t, dir, streaming.Config{})
 	if said := n.said(id); !slices.Equal(said, wholeStory) {
 		t.Fatalf("said was %v", said)
 	}
-	n.checkVOD(id, sent)
+	d := n.recorded()
+	if d < 2*time.Second || d > sent+250*time.Millisecond {
+		t.Errorf("the recording lasts %s, sent were %s", d, sent)
+	}
+	n.checkVOD(id, d)
+}
+
+// waitMedia waits until a live stream has that much media.
+func (n *node) waitMedia(id string, length time.Duration) {
+	n.t.Helper()
+	eventually(n.t, "some media", func() bool {
+		playlist, err := hlstest.ParseMedia(n.mustGet("/live/" + channel + "/" + id + "/source/media.m3u8"))
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		var listed time.Duration
+		for _, s := range playlist.Segments {
+			if s.URI != "" {
+				listed += s.Duration
+				continue
+			}
+			for _, p := range s.Parts {
+				listed += p.Duration
+			}
+		}
+		return listed >= length
+	})
+}
+
+// recorded returns the length that the last event says of a recording.
+func (n *node) recorded() time.Duration {
+	n.t.Helper()
+	events := n.outbox()
+	var d event.RecordingStateChange
+	if err := events[len(events)-1].Decode(&d); err != nil {
+		n.t.Fatal(err)
+	}
+	return time.Duration(d.RecordingDurationMS) * time.Millisecond
 }
 
 // TestVanish takes the publisher's network away without a word.
@@ -118,7 +153,7 @@ func TestVanish(t *testing.T) {
 	n := startNode(t, t.TempDir(), streaming.Config{NoMediaTimeout: 1500 * time.Millisecond})
 	p := n.publish(streamtest.Options{Clips: []*streamtest.Clip{m.small}})
 	id := n.liveID()
-	eventually(t, "2 s of media", func() bool { return p.Sent() > 2*time.Second })
+	n.waitMedia(id, 2*time.Second)
 	if err := p.Vanish(); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +162,11 @@ func TestVanish(t *testing.T) {
 	if said := n.said(id); !slices.Equal(said, wholeStory) {
 		t.Fatalf("said was %v", said)
 	}
-	n.checkVOD(id, sent)
+	d := n.recorded()
+	if d < 2*time.Second || d > sent+250*time.Millisecond {
+		t.Errorf("the recording lasts %s, sent were %s", d, sent)
+	}
+	n.checkVOD(id, d)
 }
 
 // TestNothingSent ends a broadcast whose publisher connects and sends nothing.

@@ -46,8 +46,9 @@ type played struct {
 	Played, Latency float64
 }
 
-// play plays a path of the node in Chromium.
-func (n *node) play(path string, length time.Duration) played {
+// play plays a path of the node in Chromium. It calls begin when the page is
+// about to play.
+func (n *node) play(path string, length time.Duration, begin func()) played {
 	n.t.Helper()
 	report := make(chan played, 1)
 	mux := http.NewServeMux()
@@ -55,7 +56,10 @@ func (n *node) play(path string, length time.Duration) played {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = w.Write([]byte(playerPage))
 	})
-	mux.HandleFunc("GET /hls.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, hlsJS) })
+	mux.HandleFunc("GET /hls.js", func(w http.ResponseWriter, r *http.Request) {
+		begin()
+		http.ServeFile(w, r, hlsJS)
+	})
 	mux.HandleFunc("POST /report", func(_ http.ResponseWriter, r *http.Request) {
 		var p played
 		if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
@@ -106,15 +110,15 @@ func TestPlayer(t *testing.T) {
 	needPlayer(t)
 	m := material(t)
 	tests := map[string]streamtest.Options{
-		"resolution change": {Clips: []*streamtest.Clip{m.small, m.large}, Repeat: 3},
+		"resolution change": {Clips: []*streamtest.Clip{m.small, m.large}, Repeat: 2},
 		"muted in between":  {Clips: []*streamtest.Clip{m.small}, MuteAfter: 4 * time.Second},
 	}
 	for name, o := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := startNode(t, t.TempDir(), streaming.Config{})
-			p := n.publish(o)
-			got := n.play("/live/"+channel+"/master.m3u8", 9*time.Second)
+			var p *streamtest.Publisher
+			got := n.play("/live/"+channel+"/master.m3u8", 9*time.Second, func() { p = n.publish(o) })
 			n.stopPublisher(p)
 			t.Logf("%+v", got)
 			if got.Played < 4 {

@@ -378,3 +378,13 @@ func material(t testing.TB) *clips {
 func copyBody(to io.Writer, resp *http.Response) (int64, error) {
 	return io.Copy(to, io.LimitReader(resp.Body, 1<<20))
 }
+
+// decode plays a path of the node with ffmpeg, which must find nothing wrong.
+// It uses the stream's own time base: frames that a busy machine sent late may
+// be nearer to each other than the 1/30 s that ffmpeg would round them to.
+func (n *node) decode(path string) {
+	n.t.Helper()
+	if out := run(n.t, "ffmpeg", "-v", "error", "-i", n.url+path, "-enc_time_base", "-1", "-f", "null", "-"); out != "" {
+		n.t.Errorf("ffmpeg on %s: %s", path, out)
+	}
+}

@@ -111,11 +111,7 @@ func (s *Service) vodMaster(w http.ResponseWriter, r *http.Request, v viewable) 
 	if err != nil {
 		return err
 	}
-	m, err := rec.Multivariant(r.Context(), s.needs.Objects)
-	if err != nil {
-		return err
-	}
-	live.SendPlaylist(w, r, m.AppendTo(nil), v.cache(cachePlaylist))
+	live.SendPlaylist(w, r, rec.master, v.cache(cachePlaylist))
 	return nil
 }
 
@@ -184,29 +180,40 @@ type recordings struct {
 	objects blob.Store
 
 	mu    sync.Mutex
-	kept  map[string]recorder.Recording
+	kept  map[string]keptRecording
 	order []string // of first use
 }
 
+// keptRecording is a listing with its multivariant playlist.
+type keptRecording struct {
+	recorder.Recording
+	master []byte
+}
+
 func newRecordings(objects blob.Store) *recordings {
-	return &recordings{objects: objects, kept: map[string]recorder.Recording{}}
+	return &recordings{objects: objects, kept: map[string]keptRecording{}}
 }
 
 // get returns a recording. Errors: errs.NotFound when nothing is stored.
-func (c *recordings) get(ctx context.Context, v viewable) (recorder.Recording, error) {
+func (c *recordings) get(ctx context.Context, v viewable) (keptRecording, error) {
 	c.mu.Lock()
 	rec, ok := c.kept[v.video]
 	c.mu.Unlock()
 	if ok {
 		return rec, nil
 	}
-	rec, err := recorder.List(ctx, c.objects, strings.TrimSuffix(v.prefix, "/"))
+	listed, err := recorder.List(ctx, c.objects, strings.TrimSuffix(v.prefix, "/"))
 	if err != nil {
 		return rec, err
 	}
-	if len(rec.Rungs) == 0 {
+	if len(listed.Rungs) == 0 {
 		return rec, errs.Newf(errs.NotFound, "the video %q has no recording", v.video)
 	}
+	m, err := listed.Multivariant(ctx, c.objects)
+	if err != nil {
+		return rec, err
+	}
+	rec = keptRecording{Recording: listed, master: m.AppendTo(nil)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.kept[v.video]; !ok {

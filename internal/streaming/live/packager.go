@@ -15,8 +15,9 @@ const (
 	maxSegment   = 4 * ticksPerSecond     // cut then even without a key frame
 	minSample    = ticksPerSecond / 1000
 	shortestPart = ticksPerSecond / 100
-	// How long a part waits for a frame that is late.
-	lateFrames = ticksPerSecond / 5
+	// How long a part waits for a frame that is late. With the part's own length
+	// it stays within PART-HOLD-BACK, so that players do not run dry.
+	lateFrames = ticksPerSecond * 7 / 20
 )
 
 // packager cuts frames into parts and segments. The parts' times are
