@@ -40,7 +40,9 @@ type hasher struct {
 	computed atomic.Int64
 }
 
-func newHasher() *hasher { return &hasher{memory: argonMemory, time: argonTime, slots: make(chan struct{}, hashesAtOnce)} }
+func newHasher() *hasher {
+	return &hasher{memory: argonMemory, time: argonTime, slots: make(chan struct{}, hashesAtOnce)}
+}
 
 // hash returns the hash of a password in the PHC string format.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {

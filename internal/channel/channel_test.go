@@ -134,6 +134,9 @@ func (n *node) said(t *testing.T) string {
 		}
 		types = append(types, e.DetailType)
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return strings.Join(types, " ")
 }
 

@@ -103,7 +103,7 @@ func (d docs) content() docsContent {
 		})
 		content.Groups = append(content.Groups, *g)
 	}
-	slices.SortFunc(content.Groups, func(a, b docsGroup) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(content.Groups, func(a, b docsGroup) int { return cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
 	return content
 }
 

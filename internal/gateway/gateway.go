@@ -164,10 +164,10 @@ func (g *Gateway) notFound(w http.ResponseWriter, r *http.Request) {
 	if allowed := g.methodsOf(r); len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		writeProblem(w, r, http.StatusMethodNotAllowed, "method_not_allowed",
-			r.Method+" is not possible here; possible: "+strings.Join(allowed, ", "), nil)
+			r.Method+" is not possible here; possible: "+strings.Join(allowed, ", "))
 		return
 	}
-	writeProblem(w, r, http.StatusNotFound, "not_found", "there is nothing at "+r.URL.Path, nil)
+	writeProblem(w, r, http.StatusNotFound, "not_found", "there is nothing at "+r.URL.Path)
 }
 
 // methodsOf returns the methods for which something serves the request's path.

@@ -95,14 +95,14 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	noteError(r.Context(), err)
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) && errs.CodeOf(err) == errs.Internal {
-		writeProblem(w, r, http.StatusRequestEntityTooLarge, "too_large", "the request's body is too large", nil)
+		writeProblem(w, r, http.StatusRequestEntityTooLarge, "too_large", "the request's body is too large")
 		return
 	}
 	code := errs.CodeOf(err)
-	writeProblem(w, r, statusOf(code), string(code), errs.MessageOf(err), nil)
+	writeProblem(w, r, statusOf(code), string(code), errs.MessageOf(err))
 }
 
-func writeProblem(w http.ResponseWriter, r *http.Request, status int, code, detail string, places []Place) {
+func writeProblem(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
 	h := w.Header()
 	// What the handler meant for its own answer does not belong to this one.
 	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified"} {
@@ -114,7 +114,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, status int, code, deta
 		h.Set("Retry-After", "1")
 	}
 	w.WriteHeader(status)
-	p := newProblem(status, code, detail, requestID(r.Context()), places)
+	p := newProblem(status, code, detail, requestID(r.Context()), nil)
 	_ = json.NewEncoder(w).Encode(p) // the client is gone: nobody to tell
 }
 

@@ -46,7 +46,7 @@ func (a *webApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		writeProblem(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "pages can only be read", nil)
+		writeProblem(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "pages can only be read")
 		return
 	}
 	name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/")

@@ -44,10 +44,7 @@ type PageQuery struct {
 	Limit  int    `query:"limit" default:"10" minimum:"1" maximum:"100" doc:"rows on a page"`
 }
 
-type list struct {
-	CacheControl string `header:"Cache-Control"`
-	Body         store.List[Video]
-}
+type list struct{ Body store.List[Video] }
 
 type one struct{ Body Video }
 
@@ -56,26 +53,26 @@ type ByID struct {
 	ID string `path:"id" maxLength:"128"`
 }
 
-const (
-	// noCache: what a list shows is what is true now. A page asks again when it
-	// hears of a change, and must not get the old answer.
-	noCache = "no-cache"
-	// previewCache is the contract's five seconds.
-	previewCache = "public, max-age=5"
-	previewLimit = 5
-)
+// previewLimit is how many a preview shows when it is not told.
+const previewLimit = 5
 
 // Register adds the video manager's operations to the API.
 func (s *Service) Register(api huma.API) {
 	get := func(id, path, summary string) huma.Operation {
 		return huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{"videos"}}
 	}
-	huma.Register(api, get("list-videos", "/api/videos", "Valid public videos, newest first"), s.listPublic)
-	huma.Register(api, get("list-event-videos", "/api/videos/{event}", "Valid public videos of an event tag"), s.listEvent)
-	huma.Register(api, get("preview-event-videos", "/api/videos/{event}/preview", "The newest videos of an event tag"), s.previewEvent)
+	// The same for everybody: the gateway lets signed-out readers keep it for 5 s.
+	public := func(id, path, summary string) huma.Operation {
+		op := get(id, path, summary)
+		op.Metadata = map[string]any{"cache": "public"}
+		return op
+	}
+	huma.Register(api, public("list-videos", "/api/videos", "Valid public videos, newest first"), s.listPublic)
+	huma.Register(api, public("list-event-videos", "/api/videos/{event}", "Valid public videos of an event tag"), s.listEvent)
+	huma.Register(api, public("preview-event-videos", "/api/videos/{event}/preview", "The newest videos of an event tag"), s.previewEvent)
 	huma.Register(api, get("get-video", "/api/video/{id}", "One video"), s.getVideo)
 	huma.Register(api, get("list-my-videos", "/api/channel/videos", "My videos, whatever their status"), s.listMine)
-	huma.Register(api, get("list-channel-videos", "/api/channel/{id}/videos", "Somebody's valid public videos"), s.listChannel)
+	huma.Register(api, public("list-channel-videos", "/api/channel/{id}/videos", "Somebody's valid public videos"), s.listChannel)
 	huma.Register(api, huma.Operation{
 		OperationID: "update-video", Method: http.MethodPatch, Path: "/api/video/{id}",
 		Summary: "Title and event tag, by the owner or an admin", Tags: []string{"videos"},
@@ -118,12 +115,7 @@ func (s *Service) previewEvent(ctx context.Context, in *struct {
 	if in.Limit == 0 {
 		in.Limit = previewLimit
 	}
-	out, err := s.eventPage(ctx, in.Event, PageQuery{Limit: in.Limit})
-	if err != nil {
-		return nil, err
-	}
-	out.CacheControl = previewCache
-	return out, nil
+	return s.eventPage(ctx, in.Event, PageQuery{Limit: in.Limit})
 }
 
 func (s *Service) listMine(ctx context.Context, in *PageQuery) (*list, error) {
@@ -197,7 +189,7 @@ func (s *Service) list(ctx context.Context, in PageQuery, read func(*sqlc.Querie
 	body := store.MakeList(p, found,
 		func(v sqlc.Video) store.Key { return store.Key{At: v.CreatedAt, ID: v.ID} },
 		func(v sqlc.Video) Video { return s.show(ctx, v) })
-	return &list{CacheControl: noCache, Body: body}, nil
+	return &list{Body: body}, nil
 }
 
 // rows is how many rows a query reads: one more than the page has, which has at most store.MaxLimit.
