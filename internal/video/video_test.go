@@ -469,6 +469,11 @@ func TestDelete(t *testing.T) {
 		if _, _, _, err := f.MediaAccess(owner, "st-1"); errs.CodeOf(err) != errs.NotFound {
 			t.Errorf("the owner still plays it: %v", err)
 		}
+		for id, want := range map[string]bool{"st-1": true, "st-3": true, "st-9": false} {
+			if known, err := f.Known(context.Background(), id); err != nil || known != want {
+				t.Errorf("%s is known: %v, %v; want %v", id, known, err, want)
+			}
+		}
 		deleted := f.saying("VideoDeleted")
 		if len(deleted) != 2 {
 			t.Fatalf("VideoDeleted %d times, want 2", len(deleted))
