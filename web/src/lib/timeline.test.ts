@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { HistoryEntry, HistoryService } from './api/types'
-import { layOut, toneOf } from './timeline'
+import { layOut } from './timeline'
 
 const step = (second: number, key: string, more: Partial<HistoryService> = {}): HistoryEntry => ({
   type: 'service',
@@ -42,9 +42,7 @@ it('shares the bar by time', () => {
   expect(layOut([step(0, 'a'), step(0, 'b')]).bars).toEqual([])
 })
 
-it('colours by words', () => {
-  expect(toneOf({ title: 'Plugin failed' })).toBe('bad')
-  expect(toneOf({ title: 'Video is invalid' })).toBe('bad')
-  expect(toneOf({ title: 'Published' })).toBe('ok')
-  expect(toneOf({ title: 'Stream started' })).toBe('live')
+it('colours by icon, also one that is not known yet', () => {
+  const tone = (icon: string) => layOut([step(0, 'a', { icon: icon as HistoryService['icon'] })]).steps[0]?.tone
+  expect(['live', 'film', 'plug', 'check', 'alert', 'rocket'].map(tone)).toEqual(['live', 'work', 'plugin', 'ok', 'bad', 'plain'])
 })

@@ -49,7 +49,7 @@ export function layOut(entries: HistoryEntry[]): Timeline {
       subtitle: entry.subtitle,
       description: entry.description,
       icon: entry.icon,
-      tone: toneOf(entry),
+      tone: tones[entry.icon] ?? 'plain',
       after: null,
       children: [],
     }
@@ -88,13 +88,22 @@ function bars(steps: Step[]): Timeline['bars'] {
   return spans.filter((span) => span.ms / total >= 0.004).map((span) => ({ ...span, share: span.ms / total }))
 }
 
-/** What kind of step it is, from its words: the server gives no colours. */
-export function toneOf(entry: { title: string; subtitle?: string; icon?: string; parent?: string }): Tone {
-  const words = `${entry.title} ${entry.subtitle ?? ''} ${entry.icon ?? ''}`.toLowerCase()
-  if (/fail|invalid|refus|reject|error|timed out|not valid/.test(words)) return 'bad'
-  if (/\bvalid\b|publish|complete|ready|passed|success/.test(words)) return 'ok'
-  if (/plugin|hook|lifecycle|validate|metadata/.test(words) || entry.parent) return 'plugin'
-  if (/live|stream start|on air|broadcast|stream/.test(words)) return 'live'
-  if (/mp4|process|thumbnail|transcod|record/.test(words)) return 'work'
-  return 'plain'
+const tones: Record<HistoryService['icon'], Tone> = {
+  live: 'live',
+  video: 'live',
+  stop: 'live',
+  database: 'work',
+  gear: 'work',
+  film: 'work',
+  play: 'work',
+  clock: 'work',
+  sparkles: 'plugin',
+  shield: 'plugin',
+  eye: 'plugin',
+  tag: 'plugin',
+  plug: 'plugin',
+  check: 'ok',
+  'check-circle': 'ok',
+  'x-circle': 'bad',
+  alert: 'bad',
 }

@@ -68,6 +68,7 @@ export class Broadcaster {
     const first = this.stream === null
     if (first) this.phase = 'opening'
     this.error = ''
+    const before: Wanted = { camera: this.camera, microphone: this.microphone }
     try {
       // Phones open one camera at a time: the old one has to go first.
       if (!first) this.#closeTracks()
@@ -76,6 +77,7 @@ export class Broadcaster {
     } catch (error) {
       this.error = mediaProblem(error)
       if (first) this.phase = 'ask'
+      else await this.#goBack(before)
     }
   }
 
@@ -148,10 +150,25 @@ export class Broadcaster {
     const side = video?.getSettings().facingMode
     if (side === 'user' || side === 'environment') this.facing = side
     for (const track of stream.getAudioTracks()) track.enabled = !this.muted
+    for (const track of stream.getTracks()) {
+      // Fires when a device is unplugged or taken away, not when we stop it.
+      track.addEventListener('ended', () => {
+        if (this.stream === stream) this.error = `The ${track.kind === 'video' ? 'camera' : 'microphone'} was taken away. Connect it again or choose another one.`
+      })
+    }
     this.#stopMeter()
     this.#stopMeter = meter(stream, (level) => (this.level = level))
     this.devices = await listDevices()
     for (const track of stream.getTracks()) await this.#session?.replace(track)
+  }
+
+  /** A device that could not be opened must not end a broadcast: back to the ones before. */
+  async #goBack(before: Wanted): Promise<void> {
+    try {
+      await this.#use(await openMedia(before))
+    } catch {
+      this.error = 'Camera and microphone are gone. Connect them again and choose them here.'
+    }
   }
 
   #closeTracks(): void {
