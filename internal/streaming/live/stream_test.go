@@ -275,6 +275,18 @@ func TestSkew(t *testing.T) {
 	}
 }
 
+// TestJitterIsNotFollowed: what nobody hears does not move the video.
+func TestJitterIsNotFollowed(t *testing.T) {
+	shift := func(length time.Duration) int64 {
+		sc := scenario{rate: 30, gop: 30, length: length, jitter: 10 * time.Millisecond, reports: true}
+		s, _ := sc.run(t)
+		return s.timeline.videoShift
+	}
+	if early, late := shift(2*time.Second), shift(20*time.Second); early != late {
+		t.Errorf("the video moved by %s", time.Duration(late-early))
+	}
+}
+
 // TestAway takes time without any media out of the stream.
 func TestAway(t *testing.T) {
 	gap := func(at time.Duration) bool { return at < 4*time.Second || at >= 7*time.Second }

@@ -10,8 +10,12 @@ const (
 	// How long the first key frame waits for the first audio.
 	audioPatience = 500 * time.Millisecond
 	maxHeld       = 64 // frames held meanwhile
-	// Video moves towards its place by this much a frame, so that nobody sees it.
-	maxSlew = int64(time.Millisecond)
+	// Video moves towards its place by this much a frame, so that nobody sees
+	// it; and only when it is further away than anybody could hear. Less is the
+	// jitter of a clock, and following it would make the frames uneven.
+	maxSlew  = int64(time.Millisecond)
+	slewFrom = 15 * maxSlew
+	slewTo   = 2 * maxSlew
 	// Sender reports that disagree with the arrivals by more are not believed.
 	maxReportError = 2 * second
 	// After this long without any frame the publisher was away. The time does
@@ -38,6 +42,7 @@ type timeline struct {
 	videoShift int64 // output minus video timestamp, ns
 	held       []heldFrame
 
+	slewing     bool
 	lastAny     int64 // latest arrival
 	wallBegun   bool
 	wallOffset  int64 // arrival minus output, smoothed
@@ -156,7 +161,16 @@ func (t *timeline) slew() {
 	if !t.audioBegun {
 		return
 	}
-	t.videoShift += min(max(t.wantedShift()-t.videoShift, -maxSlew), maxSlew)
+	diff := t.wantedShift() - t.videoShift
+	switch {
+	case diff > slewFrom || diff < -slewFrom:
+		t.slewing = true
+	case diff < slewTo && diff > -slewTo:
+		t.slewing = false
+	}
+	if t.slewing {
+		t.videoShift += min(max(diff, -maxSlew), maxSlew)
+	}
 }
 
 func (t *timeline) wantedShift() int64 {
