@@ -73,6 +73,7 @@ func (s *Service) runBuiltIn(ctx context.Context, name string, b BuiltIn, e even
 	}
 	answer := event.PluginComplete{Plugin: name, ID: d.Video.ID, TaskToken: d.TaskToken, Message: message}
 	return s.db.Once(ctx, builtInPrefix+name, e.ID, func(ctx context.Context, tx *store.Tx) error {
-		return tx.Emit(ctx, event.NewWithID(id.Derived("answer", e.ID), answer))
+		// By the token's hash nobody else can know the id, and use it first.
+		return tx.Emit(ctx, event.NewWithID(id.Derived("answer", e.ID, hashToken(d.TaskToken)), answer))
 	})
 }
