@@ -9,7 +9,7 @@ import { startServer } from './server.mjs'
 const email = 'nora@example.com'
 const password = 'a sentence to remember'
 
-let server, browser, studio, lobby, seat, videoId
+let server, browser, studio, lobby, seat, plain, videoId
 let failed = false
 
 /** One step of the story: after one that failed, the rest makes no sense. */
@@ -17,10 +17,10 @@ function step(name, does) {
   test(name, async (t) => {
     if (failed) return t.skip('a step before failed')
     try {
-      await does()
+      await does(t)
     } catch (error) {
       failed = true
-      await Promise.all([studio, lobby, seat].map((page) => page?.shoot('failed').catch(() => {})))
+      await Promise.all([studio, lobby, seat, plain].map((page) => page?.shoot('failed').catch(() => {})))
       error.message += `\n\nwhat the server logged last:\n${server?.log().slice(-3000)}`
       throw error
     }
@@ -36,6 +36,15 @@ before(async () => {
   await noteSent(studio.page)
   lobby = await openPage(desktop, 'lobby')
   seat = await openPage(desktop, 'seat')
+  // Stands for phones that refuse the WebSocket of a local authority: server-sent events it is.
+  plain = await openPage(desktop, 'plain')
+  await plain.page.addInitScript(() => {
+    window.WebSocket = class {
+      constructor() {
+        throw new DOMException('no WebSocket here', 'SecurityError')
+      }
+    }
+  })
 })
 
 after(async () => {
@@ -63,15 +72,21 @@ step('a broadcast shows everywhere by itself and plays with picture and sound', 
   await seat.page.goto(server.url)
   await seat.page.getByText('Nobody is live right now').waitFor()
 
+  await plain.page.goto(server.url)
+  await plain.page.getByText('Nobody is live right now').waitFor()
+
   await goLive(studio)
   await studio.shoot('live')
 
   await lobby.page.locator('.live-card').waitFor()
   await lobby.shoot('live-badge')
   assert.equal(lobby.loads(), 1, 'the first page was not loaded again')
+  await plain.page.locator('.live-card').waitFor()
+  assert.equal(plain.loads(), 1, 'nor was the one without WebSocket')
 
   await seat.page.locator('.live-card').click()
   const played = await playFor(seat.page, 5)
+  await seat.page.locator('media-controller').hover() // shows the controls
   await seat.shoot('watching-live')
   assert.ok(played.frames > 25, `pictures advance (${played.frames} in ${played.seconds} s)`)
   assert.ok(played.sound > 1000, `sound advances (${played.sound} bytes decoded)`)
@@ -92,7 +107,7 @@ step('a reaction is drawn on every picture', async () => {
   await fan.page.close()
 })
 
-step('the recording is published by itself', async () => {
+step('the recording is published by itself', async (t) => {
   await onAirFor(studio, 15)
   const sent = await stopBroadcast(studio)
   videoId = await ended(studio, 'valid')
@@ -111,6 +126,7 @@ step('the recording is published by itself', async () => {
 
   const video = await api(seat.page, `/api/video/${videoId}`)
   const mp4 = await playMP4(seat.page, video.playbackURL)
+  t.diagnostic(`${sent.toFixed(3)} s were sent, the MP4 is ${mp4.duration.toFixed(3)} s long`)
   assert.ok(Math.abs(mp4.duration - sent) <= 0.5, `the MP4 is ${mp4.duration} s long, ${sent} s were sent`)
   assert.ok(Math.abs(video.duration / 1000 - sent) <= 0.5, `the API says ${video.duration} ms, ${sent} s were sent`)
   assert.ok(mp4.frames > 0 && mp4.time > 0.5, 'the MP4 plays')
@@ -153,7 +169,7 @@ step('a broadcast of four seconds is not published, and says why', async () => {
 })
 
 step('no page had an error', () => {
-  for (const { errors } of [studio, lobby, seat]) assert.deepEqual(errors, [])
+  for (const { errors } of [studio, lobby, seat, plain]) assert.deepEqual(errors, [])
 })
 
 /** Opens the camera if need be, and goes live. */

@@ -31,37 +31,43 @@ export async function playFor(page, seconds) {
 }
 
 /**
- * Makes the page note when its peer connections encoded their first and their
- * last picture; to be called before the page is opened.
+ * Makes the page note the RTP timestamps (90 kHz) of the pictures that it sends,
+ * by an encoded transform: wall clocks would measure how busy the machine is.
+ * To be called before the page is opened.
  */
 export function noteSent(page) {
   return page.addInitScript(() => {
+    const work = `onrtctransform = ({ transformer }) => {
+      const note = { first: -1, last: -1 }
+      const look = (frame, controller) => {
+        const at = frame.getMetadata().rtpTimestamp
+        if (note.first < 0 && frame.type === 'key') note.first = at
+        if (note.first >= 0) note.last = at
+        postMessage({ id: transformer.options.id, ...note })
+        controller.enqueue(frame)
+      }
+      transformer.readable.pipeThrough(new TransformStream({ transform: look })).pipeTo(transformer.writable)
+    }`
     const Native = RTCPeerConnection
     window.sent = []
     window.RTCPeerConnection = class extends Native {
-      constructor(...config) {
-        super(...config)
-        const note = { first: 0, last: 0, frames: 0 }
-        window.sent.push(note)
-        const timer = setInterval(async () => {
-          if (this.connectionState === 'closed') return clearInterval(timer)
-          const report = await this.getStats().catch(() => new Map())
-          for (const entry of report.values()) {
-            if (entry.type !== 'outbound-rtp' || entry.kind !== 'video' || !(entry.framesSent > note.frames)) continue
-            note.first ||= entry.timestamp
-            note.last = entry.timestamp
-            note.frames = entry.framesSent
-          }
-        }, 40)
+      addTransceiver(track, init) {
+        const made = super.addTransceiver(track, init)
+        if (track.kind !== 'video') return made
+        const worker = new Worker(URL.createObjectURL(new Blob([work], { type: 'text/javascript' })))
+        const id = window.sent.push({ first: -1, last: -1 }) - 1
+        worker.onmessage = ({ data }) => (window.sent[id] = data)
+        made.sender.transform = new RTCRtpScriptTransform(worker, { id })
+        return made
       }
     }
   })
 }
 
-/** Seconds between the first and the last picture of the newest broadcast of the page. */
+/** Seconds of video, from the first key frame to the last picture, that the page's newest broadcast sent. */
 export function sentSeconds(page) {
   return page.evaluate(() => {
-    const note = window.sent.at(-1)
-    return (note.last - note.first) / 1000
+    const { first, last } = window.sent.at(-1)
+    return ((last - first) >>> 0) / 90_000
   })
 }
