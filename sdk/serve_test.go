@@ -32,7 +32,7 @@ type host struct {
 func newHost(t *testing.T) *host {
 	t.Helper()
 	ctx := context.Background()
-	b, err := bus.Open(ctx, bus.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	b, err := bus.Open(ctx, bus.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Secret: []byte("of this test"), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

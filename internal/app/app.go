@@ -83,7 +83,9 @@ func (a *App) openEngines(ctx context.Context) error {
 	if err := a.objects.CleanTemporary(); err != nil {
 		return fmt.Errorf("cleaning the object store: %w", err)
 	}
-	a.bus, err = bus.Open(ctx, bus.Config{Dir: a.folder.bus(), Listen: a.cfg.Bus.Listen, Logger: a.log})
+	a.bus, err = bus.Open(ctx, bus.Config{
+		Dir: a.folder.bus(), Listen: a.cfg.Bus.Listen, Secret: a.secret, Logger: a.log,
+	})
 	if err != nil {
 		return err
 	}

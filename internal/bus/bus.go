@@ -25,6 +25,7 @@ type Config struct {
 	Dir    string      // folder of the streams; one running bus at a time
 	Listen string      // host:port for outside plugins; "" listens nowhere, port 0 takes a free one
 	TLS    *tls.Config // for Listen; nil: plain TCP
+	Secret []byte      // nobody outside knows it, the same over restarts; needed with Listen
 	Logger *slog.Logger
 
 	MaxBytes      int64         // of stored events: 1 GiB; the oldest go first
@@ -81,6 +82,9 @@ type Bus struct {
 // Open starts the embedded server on its folder and makes the streams.
 func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	cfg = cfg.withDefaults()
+	if cfg.Listen != "" && len(cfg.Secret) == 0 {
+		return nil, errors.New("the bus lets nobody in from outside without a secret of its own")
+	}
 	srv, err := startServer(cfg)
 	if err != nil {
 		return nil, err

@@ -28,7 +28,8 @@ func TestMain(m *testing.M) {
 
 func testConfig(t testing.TB) bus.Config {
 	return bus.Config{
-		Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
+		Secret: []byte("of this test"),
+		Dir:    t.TempDir(), Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
 		AckWait: 2 * time.Second, Tries: 3, RetryFirst: 10 * time.Millisecond, RetryMax: 50 * time.Millisecond,
 		MaxBytes: 256 << 20,
 	}

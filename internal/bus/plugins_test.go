@@ -349,6 +349,30 @@ func TestPluginCannotForgeTheSource(t *testing.T) {
 	}
 }
 
+// TestPluginCannotSuppressEvents: a plugin that foresees an event's id cannot
+// have it taken for a repetition of its own answer.
+func TestPluginCannotSuppressEvents(t *testing.T) {
+	b := openForPlugins(t, one)
+	h := &heard{}
+	if err := b.Consume(context.Background(), h.consumer("all", event.Filter{Source: event.SourceVideoManager})); err != nil {
+		t.Fatal(err)
+	}
+	coming := deleted("v")
+	a := answer(one)
+	msg := &nats.Msg{Subject: a.Subject(), Data: encode(t, a), Header: nats.Header{nats.MsgIdHdr: {coming.ID}}}
+	o := dial(t, b, one)
+	if _, err := o.RequestMsg(msg, 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, b, coming, coming)
+	eventually(t, "the event is heard", func() bool { return len(h.all()) > 0 })
+	publish(t, b, deleted("w"))
+	eventually(t, "the next one is heard", func() bool { return len(h.all()) > 1 })
+	if got := len(h.all()); got != 2 {
+		t.Errorf("%d events were heard, want 2: the repetition counts once", got)
+	}
+}
+
 func TestPluginsAnswerIsLimited(t *testing.T) {
 	b := openForPlugins(t, one)
 	conn, err := net.Dial("tcp", b.Addr())

@@ -2,6 +2,9 @@ package bus
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -31,8 +34,17 @@ func (b *Bus) Publish(ctx context.Context, e event.Envelope) error {
 	if _, err := event.Parse(body); err != nil {
 		return errs.Wrap(err, errs.Invalid, "the event is not one")
 	}
-	msg := &nats.Msg{Subject: e.Subject(), Data: body, Header: nats.Header{jetstream.MsgIDHeader: {e.ID}}}
+	msg := &nats.Msg{Subject: e.Subject(), Data: body, Header: nats.Header{jetstream.MsgIDHeader: {b.messageID(e)}}}
 	return b.publish(ctx, msg)
+}
+
+// messageID is by what the server knows an event that is published again. It is
+// keyed: ids of events can be foreseen, and a plugin that sent its own answer
+// under one would make the server drop the real event as a repetition.
+func (b *Bus) messageID(e event.Envelope) string {
+	mac := hmac.New(sha256.New, b.cfg.Secret)
+	_, _ = mac.Write([]byte(e.ID)) // a hash never fails
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // publish repeats until the message is acknowledged. Its Nats-Msg-Id makes the

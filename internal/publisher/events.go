@@ -27,7 +27,8 @@ func (s *Service) hear() error {
 }
 
 func (s *Service) onEvent(e event.Envelope) {
-	if !s.seen.first(e.ID) {
+	// The source belongs to it: a plugin chooses the ids of its own events.
+	if !s.seen.first(e.Source + " " + e.ID) {
 		return
 	}
 	s.signOutWhoIsGone(e)
