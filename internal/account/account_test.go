@@ -73,9 +73,52 @@ func newNode(t *testing.T, db *store.DB, configure ...func(*Config)) *node {
 	return n
 }
 
-// each runs a test on both databases.
-func each(t *testing.T, test func(t *testing.T, n *node), configure ...func(*Config)) {
-	storetest.Each(t, func(t *testing.T, db *store.DB) { test(t, newNode(t, db, configure...)) })
+// TestOnBothDatabases runs the tests that the dialect could matter to. They share
+// a database of each kind, emptied before each.
+func TestOnBothDatabases(t *testing.T) {
+	tests := []struct {
+		name string
+		test func(t *testing.T, n *node)
+	}{
+		{"sign up to sign out", testSignUpToSignOut},
+		{"other domains are viewers", testOtherDomainsAreViewers},
+		{"addresses are not given away", testAddressesAreNotGivenAway},
+		{"sign up with the right password signs in", testSignUpWithTheRightPasswordSignsIn},
+		{"newest link wins", testNewestLinkWins},
+		{"usernames", testUsernames},
+		{"sessions slide and expire", testSessionsSlideAndExpire},
+		{"session writes are bounded", testSessionWritesAreBounded},
+		{"setup", testSetup},
+		{"setup ends with the first admin or the time", testSetupEndsWithTheFirstAdminOrTheTime},
+		{"setup of an existing account", testSetupOfAnExistingAccount},
+		{"add user", testAddUser},
+		{"two confirm at once", testTwoConfirmAtOnce},
+		{"mail is retried", testMailIsRetried},
+		{"mail list is for admins", testMailListIsForAdmins},
+	}
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				empty(t, db)
+				tt.test(t, newNode(t, db))
+			})
+		}
+	})
+}
+
+func empty(t *testing.T, db *store.DB) {
+	t.Helper()
+	err := db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		for _, table := range []string{"users", "links", "mails", "outbox"} {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 type body map[string]any
@@ -139,54 +182,50 @@ func view(a *apitest.Answer) SessionView {
 // UnmarshalJSON lets tests read what pages read.
 func (o *optionalUser) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, &o.User) }
 
-func TestSignUpToSignOut(t *testing.T) {
-	each(t, func(t *testing.T, n *node) {
-		c := n.client.Browser()
-		if v := view(c.Get("/api/auth/session").Want(200)); v.User.User != nil || !v.SignUp.Open || !v.Setup || len(v.SignUp.Domains) != 1 {
-			t.Fatalf("before: %+v", v)
-		}
-		var asked SignUpAnswer
-		c.Post("/api/auth/signup", body{"email": "Ann@Example.com", "password": "pw12345678", "username": "Ann_1"}).Want(200).JSON(&asked)
-		if asked.Status != "confirm" {
-			t.Fatalf("sign-up: %+v", asked)
-		}
-		c.Post("/api/auth/signin", body{"email": "ann@example.com", "password": "pw12345678"}).Want(401)
+func testSignUpToSignOut(t *testing.T, n *node) {
+	c := n.client.Browser()
+	if v := view(c.Get("/api/auth/session").Want(200)); v.User.User != nil || !v.SignUp.Open || !v.Setup || len(v.SignUp.Domains) != 1 {
+		t.Fatalf("before: %+v", v)
+	}
+	var asked SignUpAnswer
+	c.Post("/api/auth/signup", body{"email": "Ann@Example.com", "password": "pw12345678", "username": "Ann_1"}).Want(200).JSON(&asked)
+	if asked.Status != "confirm" {
+		t.Fatalf("sign-up: %+v", asked)
+	}
+	c.Post("/api/auth/signin", body{"email": "ann@example.com", "password": "pw12345678"}).Want(401)
 
-		v := view(c.Post("/api/auth/confirm", body{"token": n.lastLink(t, "/confirm")}).Want(200))
-		if u := v.User.User; u == nil || u.Email != "ann@example.com" || u.Username != "ann_1" || len(u.Roles) != 1 || u.Roles[0] != "broadcaster" {
-			t.Fatalf("confirmed: %+v", v.User)
-		}
-		c.Post("/api/auth/confirm", body{"token": n.lastLink(t, "/confirm")}).Want(400)
-		said := n.said(t)
-		var created event.BroadcastUserCreated
-		if len(said) != 1 || said[0].Decode(&created) != nil || created.Sub != v.User.ID || created.Email != "ann@example.com" || created.Username != "ann_1" {
-			t.Fatalf("said: %+v", said)
-		}
+	v := view(c.Post("/api/auth/confirm", body{"token": n.lastLink(t, "/confirm")}).Want(200))
+	if u := v.User.User; u == nil || u.Email != "ann@example.com" || u.Username != "ann_1" || len(u.Roles) != 1 || u.Roles[0] != "broadcaster" {
+		t.Fatalf("confirmed: %+v", v.User)
+	}
+	c.Post("/api/auth/confirm", body{"token": n.lastLink(t, "/confirm")}).Want(400)
+	said := n.said(t)
+	var created event.BroadcastUserCreated
+	if len(said) != 1 || said[0].Decode(&created) != nil || created.Sub != v.User.ID || created.Email != "ann@example.com" || created.Username != "ann_1" {
+		t.Fatalf("said: %+v", said)
+	}
 
-		if again := view(c.Get("/api/auth/session").Want(200)); again.User.User == nil || again.User.ID != v.User.ID {
-			t.Fatalf("signed in: %+v", again)
-		}
-		c.Post("/api/auth/signout", nil).Want(204)
-		if after := view(c.Get("/api/auth/session").Want(200)); after.User.User != nil {
-			t.Fatalf("signed out: %+v", after)
-		}
-		c.Post("/api/auth/signin", body{"email": " ANN@example.com ", "password": "pw12345678"}).Want(200)
-	})
+	if again := view(c.Get("/api/auth/session").Want(200)); again.User.User == nil || again.User.ID != v.User.ID {
+		t.Fatalf("signed in: %+v", again)
+	}
+	c.Post("/api/auth/signout", nil).Want(204)
+	if after := view(c.Get("/api/auth/session").Want(200)); after.User.User != nil {
+		t.Fatalf("signed out: %+v", after)
+	}
+	c.Post("/api/auth/signin", body{"email": " ANN@example.com ", "password": "pw12345678"}).Want(200)
 }
 
-func TestOtherDomainsAreViewers(t *testing.T) {
-	each(t, func(t *testing.T, n *node) {
-		v := n.member(t, n.client.Browser(), "bob@example.com.evil.org")
-		if len(v.User.Roles) != 1 || v.User.Roles[0] != "viewer" {
-			t.Errorf("roles %v", v.User.Roles)
-		}
-		if len(v.User.Username) < minUsername {
-			t.Errorf("username %q", v.User.Username)
-		}
-		if said := n.said(t); len(said) != 0 {
-			t.Errorf("said %v", said)
-		}
-	})
+func testOtherDomainsAreViewers(t *testing.T, n *node) {
+	v := n.member(t, n.client.Browser(), "bob@example.com.evil.org")
+	if len(v.User.Roles) != 1 || v.User.Roles[0] != "viewer" {
+		t.Errorf("roles %v", v.User.Roles)
+	}
+	if len(v.User.Username) < minUsername {
+		t.Errorf("username %q", v.User.Username)
+	}
+	if said := n.said(t); len(said) != 0 {
+		t.Errorf("said %v", said)
+	}
 }
 
 func TestEveryDomain(t *testing.T) {
@@ -198,87 +237,79 @@ func TestEveryDomain(t *testing.T) {
 
 // A stranger learns neither from the answer nor from the work behind it whether
 // an address has an account.
-func TestAddressesAreNotGivenAway(t *testing.T) {
-	each(t, func(t *testing.T, n *node) {
-		if _, err := n.AddUser(t.Context(), "known@example.com", "pw12345678", identity.Roles{identity.Viewer}); err != nil {
+func testAddressesAreNotGivenAway(t *testing.T, n *node) {
+	if _, err := n.AddUser(t.Context(), "known@example.com", "pw12345678", identity.Roles{identity.Viewer}); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(path, email string) (answer string, computed int64) {
+		before := n.hasher.computed.Load()
+		a := n.client.Browser().Post(path, body{"email": email, "password": "wrong-password"})
+		var p map[string]any
+		a.JSON(&p)
+		delete(p, "requestId")
+		text, err := json.Marshal(p)
+		if err != nil {
 			t.Fatal(err)
 		}
-		ask := func(path, email string) (answer string, computed int64) {
-			before := n.hasher.computed.Load()
-			a := n.client.Browser().Post(path, body{"email": email, "password": "wrong-password"})
-			var p map[string]any
-			a.JSON(&p)
-			delete(p, "requestId")
-			text, err := json.Marshal(p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(a.Header.Values("Set-Cookie")) > 0 {
-				t.Errorf("%s %s sets a cookie", path, email)
-			}
-			return statusAnd(a.Status, text), n.hasher.computed.Load() - before
+		if len(a.Header.Values("Set-Cookie")) > 0 {
+			t.Errorf("%s %s sets a cookie", path, email)
 		}
-		for _, path := range []string{"/api/auth/signin", "/api/auth/signup"} {
-			known, knownWork := ask(path, "known@example.com")
-			unknown, unknownWork := ask(path, "unknown@example.com")
-			if known != unknown || knownWork != unknownWork || knownWork != 1 {
-				t.Errorf("%s: known %s after %d hashes, unknown %s after %d", path, known, knownWork, unknown, unknownWork)
-			}
+		return statusAnd(a.Status, text), n.hasher.computed.Load() - before
+	}
+	for _, path := range []string{"/api/auth/signin", "/api/auth/signup"} {
+		known, knownWork := ask(path, "known@example.com")
+		unknown, unknownWork := ask(path, "unknown@example.com")
+		if known != unknown || knownWork != unknownWork || knownWork != 1 {
+			t.Errorf("%s: known %s after %d hashes, unknown %s after %d", path, known, knownWork, unknown, unknownWork)
 		}
-		if !strings.Contains(n.log.String(), "You have an account already") {
-			t.Error("the owner is not told of the sign-up")
-		}
-	})
+	}
+	if !strings.Contains(n.log.String(), "You have an account already") {
+		t.Error("the owner is not told of the sign-up")
+	}
 }
 
 func statusAnd(status int, text []byte) string { return http.StatusText(status) + " " + string(text) }
 
-func TestSignUpWithTheRightPasswordSignsIn(t *testing.T) {
-	each(t, func(t *testing.T, n *node) {
-		n.member(t, n.client.Browser(), "ann@example.com")
-		c := n.client.Browser()
-		var a SignUpAnswer
-		c.Post("/api/auth/signup", body{"email": "ann@example.com", "password": "pw12345678"}).Want(200).JSON(&a)
-		if a.Status != "signed-in" || view(c.Get("/api/auth/session")).User.User == nil {
-			t.Errorf("%+v", a)
-		}
-	})
+func testSignUpWithTheRightPasswordSignsIn(t *testing.T, n *node) {
+	n.member(t, n.client.Browser(), "ann@example.com")
+	c := n.client.Browser()
+	var a SignUpAnswer
+	c.Post("/api/auth/signup", body{"email": "ann@example.com", "password": "pw12345678"}).Want(200).JSON(&a)
+	if a.Status != "signed-in" || view(c.Get("/api/auth/session")).User.User == nil {
+		t.Errorf("%+v", a)
+	}
 }
 
 // The newest link is the one that works: who signs up with somebody else's
 // address cannot set the password of its owner's later sign-up.
-func TestNewestLinkWins(t *testing.T) {
-	each(t, func(t *testing.T, n *node) {
-		c := n.client.Browser()
-		c.Post("/api/auth/signup", body{"email": "ann@example.com", "password": "attackers-password"}).Want(200)
-		first := n.lastLink(t, "/confirm")
-		c.Post("/api/auth/signup", body{"email": "ann@example.com", "password": "owners-password"}).Want(200)
-		second := n.lastLink(t, "/confirm")
-		c.Post("/api/auth/confirm", body{"token": first}).Want(400)
-		c.Post("/api/auth/confirm", body{"token": second}).Want(200)
-		c.Post("/api/auth/signin", body{"email": "ann@example.com", "password": "attackers-password"}).Want(401)
-		c.Post("/api/auth/signin", body{"email": "ann@example.com", "password": "owners-password"}).Want(200)
-	})
+func testNewestLinkWins(t *testing.T, n *node) {
+	c := n.client.Browser()
+	c.Post("/api/auth/signup", body{"email": "ann@example.com", "password": "attackers-password"}).Want(200)
+	first := n.lastLink(t, "/confirm")
+	c.Post("/api/auth/signup", body{"email": "ann@example.com", "password": "owners-password"}).Want(200)
+	second := n.lastLink(t, "/confirm")
+	c.Post("/api/auth/confirm", body{"token": first}).Want(400)
+	c.Post("/api/auth/confirm", body{"token": second}).Want(200)
+	c.Post("/api/auth/signin", body{"email": "ann@example.com", "password": "attackers-password"}).Want(401)
+	c.Post("/api/auth/signin", body{"email": "ann@example.com", "password": "owners-password"}).Want(200)
 }
 
-func TestUsernames(t *testing.T) {
-	each(t, func(t *testing.T, n *node) {
-		sign := func(email, name string) *apitest.Answer {
-			return n.client.Browser().Post("/api/auth/signup", body{"email": email, "password": "pw12345678", "username": name})
-		}
-		sign("a@example.com", "taken").Want(200)
-		first := n.lastLink(t, "/confirm")
-		sign("b@example.com", "TAKEN").Want(200) // nobody has it yet
-		second := n.lastLink(t, "/confirm")
-		n.client.Browser().Post("/api/auth/confirm", body{"token": first}).Want(200)
-		v := view(n.client.Browser().Post("/api/auth/confirm", body{"token": second}).Want(200))
-		if v.User.Username == "taken" || v.User.Username == "" {
-			t.Errorf("the second has the username %q", v.User.Username)
-		}
-		if p := sign("c@example.com", "taken").Want(409).Problem(); !strings.Contains(p.Detail, "taken") {
-			t.Error(p.Detail)
-		}
-	})
+func testUsernames(t *testing.T, n *node) {
+	sign := func(email, name string) *apitest.Answer {
+		return n.client.Browser().Post("/api/auth/signup", body{"email": email, "password": "pw12345678", "username": name})
+	}
+	sign("a@example.com", "taken").Want(200)
+	first := n.lastLink(t, "/confirm")
+	sign("b@example.com", "TAKEN").Want(200) // nobody has it yet
+	second := n.lastLink(t, "/confirm")
+	n.client.Browser().Post("/api/auth/confirm", body{"token": first}).Want(200)
+	v := view(n.client.Browser().Post("/api/auth/confirm", body{"token": second}).Want(200))
+	if v.User.Username == "taken" || v.User.Username == "" {
+		t.Errorf("the second has the username %q", v.User.Username)
+	}
+	if p := sign("c@example.com", "taken").Want(409).Problem(); !strings.Contains(p.Detail, "taken") {
+		t.Error(p.Detail)
+	}
 }
 
 func TestBadInput(t *testing.T) {
@@ -349,217 +380,53 @@ func TestBruteForce(t *testing.T) {
 	n.client.Post("/api/auth/signup", body{"email": "victim@example.com", "password": "pw12345678"}).Want(429)
 }
 
-func TestSessionCookie(t *testing.T) {
-	tests := []struct {
-		name, url string
-		configure func(*Config)
-		cookie    string
-		secure    bool
+func testAddUser(t *testing.T, n *node) {
+	both := identity.Roles{identity.Broadcaster, identity.Developer, identity.Broadcaster}
+	p, err := n.AddUser(t.Context(), "Ann@Home.lan", "pw12345678", both)
+	if err != nil || p.Email != "ann@home.lan" || len(p.Roles) != 2 || p.Username == "" {
+		t.Fatal(p, err)
+	}
+	for _, tt := range []struct {
+		email, password string
+		roles           identity.Roles
+		code            errs.Code
 	}{
-		{"HTTP", "http://localhost/api/auth/signin", func(*Config) {}, plainCookie, false},
-		{"HTTPS", "https://localhost/api/auth/signin", func(*Config) {}, secureCookie, true},
-		{"proxy speaks HTTPS", "http://localhost/api/auth/signin", func(cfg *Config) { cfg.SecureCookies = true }, secureCookie, true},
+		{"ann@home.lan", "pw12345678", both, errs.Conflict},
+		{"bob@home.lan", "short", both, errs.Invalid},
+		{"bob", "pw12345678", both, errs.Invalid},
+		{"bob@home.lan", "pw12345678", nil, errs.Invalid},
+		{"bob@home.lan", "pw12345678", identity.Roles{"king"}, errs.Invalid},
+	} {
+		if _, err := n.AddUser(t.Context(), tt.email, tt.password, tt.roles); errs.CodeOf(err) != tt.code {
+			t.Errorf("%+v: %v", tt, err)
+		}
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			n := newNode(t, storetest.Open(t, store.Config{Path: t.TempDir() + "/app.db"}), tt.configure)
-			if _, err := n.AddUser(t.Context(), "ann@example.com", "pw12345678", identity.Roles{identity.Viewer}); err != nil {
-				t.Fatal(err)
-			}
-			r := httptest.NewRequest(http.MethodPost, tt.url, strings.NewReader(`{"email":"ann@example.com","password":"pw12345678"}`))
-			r.Header.Set("Content-Type", "application/json")
-			a := n.client.Browser().Send(r).Want(200)
-			c, err := http.ParseSetCookie(a.Header.Get("Set-Cookie"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if c.Name != tt.cookie || c.Secure != tt.secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || c.MaxAge != 30*24*3600 {
-				t.Errorf("cookie %+v", c)
-			}
-			if c.Name == secureCookie && tt.url[:5] == "https" {
-				// The name of the other transport must not count: anybody near could plant it.
-				planted := httptest.NewRequest(http.MethodGet, "https://localhost/api/auth/session", nil)
-				planted.AddCookie(&http.Cookie{Name: plainCookie, Value: c.Value})
-				if v := view(n.client.Browser().Send(planted).Want(200)); v.User.User != nil {
-					t.Error("the plain cookie counts over HTTPS")
-				}
-			}
-		})
+	if said := n.said(t); len(said) != 1 {
+		t.Errorf("said %v", said)
 	}
+	n.client.Post("/api/auth/signin", body{"email": "ann@home.lan", "password": "pw12345678"}).Want(200)
 }
 
-func TestSessionsSlideAndExpire(t *testing.T) {
-	each(t, func(t *testing.T, n *node) {
-		c := n.client.Browser()
-		n.member(t, c, "ann@example.com")
-		// It lives on while it is used, for longer than one life.
-		for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-			if view(c.Get("/api/auth/session").Want(200)).User.User == nil {
-				t.Fatal("a session in use ended")
-			}
+func testTwoConfirmAtOnce(t *testing.T, n *node) {
+	n.client.Post("/api/auth/signup", body{"email": "ann@example.com", "password": "pw12345678"}).Want(200)
+	token := n.lastLink(t, "/confirm")
+	results := make(chan error, 4)
+	for range cap(results) {
+		go func() { _, err := n.Confirm(context.Background(), token); results <- err }()
+	}
+	won := 0
+	for range cap(results) {
+		switch err := <-results; errs.CodeOf(err) {
+		case "":
+			won++
+		case errs.Invalid, errs.Conflict:
+		default:
+			t.Error(err)
 		}
-		time.Sleep(1100 * time.Millisecond)
-		a := c.Get("/api/auth/session").Want(200)
-		if view(a).User.User != nil {
-			t.Fatal("an expired session is valid")
-		}
-		if got := a.Header.Get("Set-Cookie"); !strings.Contains(got, "Max-Age=0") {
-			t.Errorf("the browser keeps the dead cookie: %q", got)
-		}
-		n.prune(t.Context())
-		var left int
-		if err := n.db.Read().QueryRowContext(t.Context(), "SELECT count(*) FROM sessions").Scan(&left); err != nil || left != 0 {
-			t.Errorf("%d sessions are left, %v", left, err)
-		}
-	}, func(cfg *Config) { cfg.SessionLife = time.Second })
-}
-
-func TestSessionWritesAreBounded(t *testing.T) {
-	each(t, func(t *testing.T, n *node) {
-		c := n.client.Browser()
-		n.member(t, c, "ann@example.com")
-		seen := func() (at int64) {
-			if err := n.db.Read().QueryRowContext(t.Context(), "SELECT seen_at FROM sessions").Scan(&at); err != nil {
-				t.Fatal(err)
-			}
-			return at
-		}
-		before := seen()
-		time.Sleep(5 * time.Millisecond)
-		c.Get("/api/auth/session").Want(200)
-		if seen() != before {
-			t.Error("a fresh session is written at each request")
-		}
-	})
-}
-
-func TestSetup(t *testing.T) {
-	each(t, func(t *testing.T, n *node) {
-		link := func() string {
-			url, needed, err := n.SetupLink(t.Context())
-			if err != nil || !needed {
-				t.Fatal(needed, err)
-			}
-			token, ok := strings.CutPrefix(url, "http://localhost:8080/setup#token=")
-			if !ok {
-				t.Fatal(url)
-			}
-			return token
-		}
-		stale, fresh := link(), link()
-		c := n.client.Browser()
-		in := body{"token": stale, "email": "root@home.lan", "password": "pw12345678"}
-		c.Post("/api/auth/setup", in).Want(400)
-		in["token"] = fresh
-		v := view(c.Post("/api/auth/setup", in).Want(200))
-		if v.Setup || strings.Join(v.User.Roles, " ") != "admin broadcaster" {
-			t.Fatalf("%+v", v)
-		}
-		if said := n.said(t); len(said) != 1 || said[0].DetailType != "BroadcastUserCreated" {
-			t.Errorf("said %v", said)
-		}
-		in["email"] = "second@home.lan"
-		c.Post("/api/auth/setup", in).Want(409)
-		if url, needed, err := n.SetupLink(t.Context()); url != "" || needed || err != nil {
-			t.Error(url, needed, err)
-		}
-	})
-}
-
-func TestSetupEndsWithTheFirstAdminOrTheTime(t *testing.T) {
-	each(t, func(t *testing.T, n *node) {
-		url, _, err := n.SetupLink(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, token, _ := strings.Cut(url, "#token=")
-		in := body{"token": token, "email": "root@home.lan", "password": "pw12345678"}
-		time.Sleep(250 * time.Millisecond)
-		n.client.Post("/api/auth/setup", in).Want(400)
-		if url, _, err = n.SetupLink(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := n.AddUser(t.Context(), "boss@home.lan", "pw12345678", identity.Roles{identity.Admin}); err != nil {
-			t.Fatal(err)
-		}
-		_, in["token"], _ = strings.Cut(url, "#token=")
-		n.client.Post("/api/auth/setup", in).Want(409)
-	}, func(cfg *Config) { cfg.LinkLife = 200 * time.Millisecond })
-}
-
-// The operator may have signed up before: set-up raises that account.
-func TestSetupOfAnExistingAccount(t *testing.T) {
-	each(t, func(t *testing.T, n *node) {
-		old := n.client.Browser()
-		before := n.member(t, old, "me@home.lan")
-		url, _, err := n.SetupLink(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, token, _ := strings.Cut(url, "#token=")
-		c := n.client.Browser()
-		after := view(c.Post("/api/auth/setup", body{"token": token, "email": "me@home.lan", "password": "another-password"}).Want(200))
-		if after.User.ID != before.User.ID || strings.Join(after.User.Roles, " ") != "admin broadcaster viewer" {
-			t.Errorf("%+v", after.User)
-		}
-		if view(old.Get("/api/auth/session")).User.User != nil {
-			t.Error("the session under the old password lives on")
-		}
-		c.Post("/api/auth/signin", body{"email": "me@home.lan", "password": "another-password"}).Want(200)
-	})
-}
-
-func TestAddUser(t *testing.T) {
-	each(t, func(t *testing.T, n *node) {
-		both := identity.Roles{identity.Broadcaster, identity.Developer, identity.Broadcaster}
-		p, err := n.AddUser(t.Context(), "Ann@Home.lan", "pw12345678", both)
-		if err != nil || p.Email != "ann@home.lan" || len(p.Roles) != 2 || p.Username == "" {
-			t.Fatal(p, err)
-		}
-		for _, tt := range []struct {
-			email, password string
-			roles           identity.Roles
-			code            errs.Code
-		}{
-			{"ann@home.lan", "pw12345678", both, errs.Conflict},
-			{"bob@home.lan", "short", both, errs.Invalid},
-			{"bob", "pw12345678", both, errs.Invalid},
-			{"bob@home.lan", "pw12345678", nil, errs.Invalid},
-			{"bob@home.lan", "pw12345678", identity.Roles{"king"}, errs.Invalid},
-		} {
-			if _, err := n.AddUser(t.Context(), tt.email, tt.password, tt.roles); errs.CodeOf(err) != tt.code {
-				t.Errorf("%+v: %v", tt, err)
-			}
-		}
-		if said := n.said(t); len(said) != 1 {
-			t.Errorf("said %v", said)
-		}
-		n.client.Post("/api/auth/signin", body{"email": "ann@home.lan", "password": "pw12345678"}).Want(200)
-	})
-}
-
-func TestTwoConfirmAtOnce(t *testing.T) {
-	each(t, func(t *testing.T, n *node) {
-		n.client.Post("/api/auth/signup", body{"email": "ann@example.com", "password": "pw12345678"}).Want(200)
-		token := n.lastLink(t, "/confirm")
-		results := make(chan error, 4)
-		for range cap(results) {
-			go func() { _, err := n.Confirm(context.Background(), token); results <- err }()
-		}
-		won := 0
-		for range cap(results) {
-			switch err := <-results; errs.CodeOf(err) {
-			case "":
-				won++
-			case errs.Invalid, errs.Conflict:
-			default:
-				t.Error(err)
-			}
-		}
-		if said := n.said(t); won != 1 || len(said) != 1 {
-			t.Errorf("%d confirmed, said %d times", won, len(said))
-		}
-	})
+	}
+	if said := n.said(t); won != 1 || len(said) != 1 {
+		t.Errorf("%d confirmed, said %d times", won, len(said))
+	}
 }
 
 func TestSignUpClosed(t *testing.T) {

@@ -63,29 +63,28 @@ func run(t *testing.T, n *node) {
 	t.Cleanup(func() { cancel(); <-done })
 }
 
-func TestMailIsRetried(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		p := &postman{fails: 2}
-		n := newNode(t, db, func(cfg *Config) { cfg.Mail, cfg.MailRetry = p, 20*time.Millisecond })
-		n.signInAdmin(t)
-		// Two nodes share the database: the mail comes once all the same.
-		run(t, n)
-		run(t, newNode(t, db, func(cfg *Config) { cfg.Mail, cfg.MailRetry = p, 20*time.Millisecond }))
-		n.client.Browser().Post("/api/auth/signup", body{"email": "ann@example.com", "password": "pw12345678"}).Want(200)
-		eventually(t, "the mail is sent", func() bool { return n.mailList(t)[0].Status == mailSent })
-		m := n.mailList(t)[0]
-		if m.Attempts != 3 || m.Link != "" || m.To != "ann@example.com" {
-			t.Errorf("%+v", m)
-		}
-		sent := p.sent()
-		if len(sent) != 1 || !strings.HasPrefix(sent[0], "ann@example.com|Confirm your e-mail address|") ||
-			!strings.Contains(sent[0], "http://localhost:8080/confirm#token=") {
-			t.Errorf("sent %q", sent)
-		}
-		if strings.Contains(n.log.String(), "#token=") {
-			t.Error("with a mail server the link stands in the log")
-		}
-	})
+func testMailIsRetried(t *testing.T, n *node) {
+	db := n.db
+	p := &postman{fails: 2}
+	n = newNode(t, db, func(cfg *Config) { cfg.Mail, cfg.MailRetry = p, 20*time.Millisecond })
+	n.signInAdmin(t)
+	// Two nodes share the database: the mail comes once all the same.
+	run(t, n)
+	run(t, newNode(t, db, func(cfg *Config) { cfg.Mail, cfg.MailRetry = p, 20*time.Millisecond }))
+	n.client.Browser().Post("/api/auth/signup", body{"email": "ann@example.com", "password": "pw12345678"}).Want(200)
+	eventually(t, "the mail is sent", func() bool { return n.mailList(t)[0].Status == mailSent })
+	m := n.mailList(t)[0]
+	if m.Attempts != 3 || m.Link != "" || m.To != "ann@example.com" {
+		t.Errorf("%+v", m)
+	}
+	sent := p.sent()
+	if len(sent) != 1 || !strings.HasPrefix(sent[0], "ann@example.com|Confirm your e-mail address|") ||
+		!strings.Contains(sent[0], "http://localhost:8080/confirm#token=") {
+		t.Errorf("sent %q", sent)
+	}
+	if strings.Contains(n.log.String(), "#token=") {
+		t.Error("with a mail server the link stands in the log")
+	}
 }
 
 func TestMailIsGivenUpVisibly(t *testing.T) {
@@ -102,36 +101,33 @@ func TestMailIsGivenUpVisibly(t *testing.T) {
 	}
 }
 
-func TestMailListIsForAdmins(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		n := newNode(t, db)
-		n.client.Get("/api/admin/mail").Want(401)
-		n.member(t, n.client, "ann@example.com")
-		n.client.Get("/api/admin/mail").Want(403)
-		n.signInAdmin(t)
-		for i := range 3 {
-			time.Sleep(2 * time.Millisecond) // the order is by time
-			n.client.Browser().Post("/api/auth/signup", body{"email": fmt.Sprintf("u%d@example.com", i), "password": "pw12345678"}).Want(200)
-		}
-		var seen []string
-		next := ""
-		for range 5 {
-			var list store.List[MailView]
-			n.client.Get("/api/admin/mail?limit=3&offset=" + next).Want(200).JSON(&list)
-			for _, m := range list.Data {
-				if m.Status != mailShown || !strings.Contains(m.Link, "#token=") {
-					t.Errorf("%+v", m)
-				}
-				seen = append(seen, m.To)
+func testMailListIsForAdmins(t *testing.T, n *node) {
+	n.client.Get("/api/admin/mail").Want(401)
+	n.member(t, n.client, "ann@example.com")
+	n.client.Get("/api/admin/mail").Want(403)
+	n.signInAdmin(t)
+	for i := range 3 {
+		time.Sleep(2 * time.Millisecond) // the order is by time
+		n.client.Browser().Post("/api/auth/signup", body{"email": fmt.Sprintf("u%d@example.com", i), "password": "pw12345678"}).Want(200)
+	}
+	var seen []string
+	next := ""
+	for range 5 {
+		var list store.List[MailView]
+		n.client.Get("/api/admin/mail?limit=3&offset=" + next).Want(200).JSON(&list)
+		for _, m := range list.Data {
+			if m.Status != mailShown || !strings.Contains(m.Link, "#token=") {
+				t.Errorf("%+v", m)
 			}
-			if next = list.NextPage; next == "" {
-				break
-			}
+			seen = append(seen, m.To)
 		}
-		if strings.Join(seen, " ") != "u2@example.com u1@example.com u0@example.com ann@example.com" {
-			t.Errorf("seen %v", seen)
+		if next = list.NextPage; next == "" {
+			break
 		}
-	})
+	}
+	if strings.Join(seen, " ") != "u2@example.com u1@example.com u0@example.com ann@example.com" {
+		t.Errorf("seen %v", seen)
+	}
 }
 
 // TestSMTP speaks with a mail server of a few lines.

@@ -308,12 +308,20 @@ func TestTooManyRequests(t *testing.T) {
 	s := server(t, func(cfg *gateway.Config) {
 		cfg.Limits = gateway.Limits{APIPerSecond: 0.001, APIBurst: 4, AuthPerMinute: 0.01, AuthBurst: 2}
 	})
-	signIn := call{"POST", "/api/auth/signin", "", nil}
-	list := call{"GET", "/api/list", "", nil}
+	from := func(address, method, path string) call {
+		return call{method, path, "", map[string]string{"X-Forwarded-For": address}}
+	}
+	signIn := from("6.6.6.6, 203.0.113.7", "POST", "/api/auth/signin")
+	list := from("7.7.7.7, 203.0.113.7", "GET", "/api/list")
 	for i, want := range []struct {
 		call   call
 		status int
-	}{{signIn, 204}, {signIn, 204}, {signIn, 429}, {list, 200}, {list, 429}} {
+	}{
+		{signIn, 204}, {signIn, 204}, {signIn, 429}, {list, 200}, {list, 429},
+		{from("203.0.113.8", "GET", "/api/list"), 200},
+		{from("2001:db8::1", "POST", "/api/auth/signin"), 204}, {from("2001:db8::2", "POST", "/api/auth/signin"), 204},
+		{from("2001:db8::3", "POST", "/api/auth/signin"), 429}, {from("2001:db8:0:1::1", "POST", "/api/auth/signin"), 204},
+	} {
 		response, body := want.call.send(t, s)
 		if response.StatusCode != want.status {
 			t.Fatalf("call %d: %d, want %d: %s", i, response.StatusCode, want.status, body)
@@ -329,10 +337,21 @@ func TestTooManyRequests(t *testing.T) {
 			t.Errorf("call %d: no Retry-After", i)
 		}
 	}
-	// What is not of the API is not counted.
-	if response, _ := (call{"GET", "/healthz", "", nil}).send(t, s); response.StatusCode != 200 {
-		t.Errorf("healthz: %d", response.StatusCode)
+	// What is not of the API is not counted, nor are programs on this machine.
+	for range 10 {
+		for _, path := range []string{"/healthz", "/api/list"} {
+			if response, _ := (call{"GET", path, "", nil}).send(t, s); response.StatusCode != 200 {
+				t.Errorf("%s: %d", path, response.StatusCode)
+			}
+		}
 	}
+}
+
+// A peer elsewhere cannot name another address to escape its limit.
+func TestForwardedForCountsFromThisMachineAlone(t *testing.T) {
+	c := client(t, func(cfg *gateway.Config) { cfg.Limits = gateway.Limits{AuthPerMinute: 0.01, AuthBurst: 1} })
+	c.With("X-Forwarded-For", "203.0.113.7").Post("/api/auth/signin", nil).Want(204)
+	c.With("X-Forwarded-For", "203.0.113.8").Post("/api/auth/signin", nil).Want(429)
 }
 
 func TestPublicListsAreCached(t *testing.T) {

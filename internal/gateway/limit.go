@@ -89,14 +89,21 @@ func (l *limiter) take(addr netip.Prefix, now time.Time) (wait time.Duration, ok
 	return 0, true
 }
 
-// addressOf is whom a limit counts: the peer's address. Headers that name
-// another one could be written by anybody.
+// addressOf is whom a limit counts: the peer. Of a peer on this machine, a
+// reverse proxy, it is whom that one names last in X-Forwarded-For; anybody
+// else could write anything there.
 func addressOf(r *http.Request) netip.Prefix {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Prefix{}
 	}
 	addr := peer.Addr().Unmap().WithZone("")
+	if addr.IsLoopback() {
+		named := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+		if client, err := netip.ParseAddr(strings.TrimSpace(named[len(named)-1])); err == nil {
+			addr = client.Unmap().WithZone("")
+		}
+	}
 	bits := 32
 	if addr.Is6() {
 		bits = 64
@@ -110,11 +117,15 @@ func addressOf(r *http.Request) netip.Prefix {
 
 // limit refuses a request of somebody who calls too often.
 func (g *Gateway) limit(w http.ResponseWriter, r *http.Request) (ok bool) {
-	limiters := []*limiter{g.apiRate}
+	addr, now := addressOf(r), time.Now()
+	var limiters []*limiter
+	if !addr.Addr().IsLoopback() {
+		// Programs on this machine may call as often as they like.
+		limiters = append(limiters, g.apiRate)
+	}
 	if strings.HasPrefix(r.URL.Path, "/api/auth/") && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		limiters = append(limiters, g.authRate)
 	}
-	addr, now := addressOf(r), time.Now()
 	for _, l := range limiters {
 		if wait, ok := l.take(addr, now); !ok {
 			seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
