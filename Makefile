@@ -12,8 +12,7 @@ VERSION  := $(shell git describe --tags --dirty 2>/dev/null || echo development)
 COMMIT   := $(shell git rev-parse HEAD 2>/dev/null)
 ARGS     ?=
 FUZZTIME ?= 20s
-# Packages tested at a time: two, so that their clocks stay honest on small machines.
-GOTEST   := go test -race -p 2 -timeout 12m
+GOTEST   := go test -race -timeout 12m
 SCENARIO := go test -count 1 -p 1 -timeout 12m
 
 step = @printf '\n==> %s\n'
@@ -91,10 +90,16 @@ generate: setup-build ## Write generated code and reference pages anew.
 
 # ---- tests ----
 
+# The live path is tested in real time, with players and packets that come when
+# they come, so nothing else runs beside it.
+REAL_TIME := /internal/streaming$$
+
 .PHONY: go-test
 go-test: setup-build
 	$(step) 'testing: $(GOTEST)'
-	@status=0; $(GOTEST) $$(go list ./... | grep -v /test/) || status=$$?; \
+	@status=0; \
+		$(GOTEST) -p 2 $$(go list ./... | grep -v -e /test/ -e '$(REAL_TIME)') || status=$$?; \
+		$(GOTEST) -p 1 $$(go list ./... | grep -e '$(REAL_TIME)') || status=$$?; \
 		go run ./internal/store/storetest/stop; exit $$status
 
 # Scenarios run the built program, whose changes go's test cache does not see.
