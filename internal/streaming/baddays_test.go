@@ -22,6 +22,7 @@ var wholeStory = []string{event.StreamStart, event.RecordingStart, event.StreamE
 // TestKilled kills a node with -9 in mid-broadcast. The next start ends the
 // recording at its last stored segment.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	m := material(t)
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0])
@@ -95,6 +96,7 @@ func (n *node) checkVOD(id string, want time.Duration) {
 
 // TestShutdown stops a node in mid-broadcast: nothing is lost.
 func TestShutdown(t *testing.T) {
+	t.Parallel()
 	m := material(t)
 	dir := t.TempDir()
 	n := startNode(t, dir, streaming.Config{})
@@ -149,6 +151,7 @@ func (n *node) recorded() time.Duration {
 
 // TestVanish takes the publisher's network away without a word.
 func TestVanish(t *testing.T) {
+	t.Parallel()
 	m := material(t)
 	n := startNode(t, t.TempDir(), streaming.Config{NoMediaTimeout: 1500 * time.Millisecond})
 	p := n.publish(streamtest.Options{Clips: []*streamtest.Clip{m.small}})
@@ -171,6 +174,7 @@ func TestVanish(t *testing.T) {
 
 // TestNothingSent ends a broadcast whose publisher connects and sends nothing.
 func TestNothingSent(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, t.TempDir(), streaming.Config{NoMediaTimeout: time.Second})
 	silent := &streamtest.Clip{Frames: [][]byte{{}}, Packets: [][]byte{{}}}
 	p := n.publish(streamtest.Options{Clips: []*streamtest.Clip{silent}, NoAudio: true, Duration: time.Nanosecond})
@@ -187,6 +191,7 @@ func TestNothingSent(t *testing.T) {
 
 // TestTooMuch ends a publisher over the bitrate limit.
 func TestTooMuch(t *testing.T) {
+	t.Parallel()
 	m := material(t)
 	n := startNode(t, t.TempDir(), streaming.Config{MaxBitrate: 200_000})
 	n.publish(streamtest.Options{Clips: []*streamtest.Clip{m.large}})
@@ -197,6 +202,7 @@ func TestTooMuch(t *testing.T) {
 // TestResolutionChange changes the picture's size in mid-stream: live, on
 // demand and in the MP4.
 func TestResolutionChange(t *testing.T) {
+	t.Parallel()
 	m := material(t)
 	n := startNode(t, t.TempDir(), streaming.Config{})
 	p := n.publish(streamtest.Options{Clips: []*streamtest.Clip{m.small, m.large}, Duration: 5 * time.Second})

@@ -43,6 +43,8 @@ type broadcast struct {
 	heard     time.Time // when media came last
 	windowed  time.Time // start of the bitrate window
 	bytes     int64     // in it
+	dropped   int       // packets since said
+	said      time.Time // when the log heard of them
 	stopTimer chan struct{}
 	timer     sync.WaitGroup
 	ending    sync.Once
@@ -234,8 +236,23 @@ func (b *broadcast) Received(bytes int, now time.Time) {
 	}
 }
 
-// Dropped counts packets that never came or could not be used.
-func (b *broadcast) Dropped(packets int) { b.service.metrics.lost.Add(float64(packets)) }
+// Dropped counts packets that never came or could not be used. The log hears of
+// them once a second.
+func (b *broadcast) Dropped(packets int) {
+	s := b.service
+	s.metrics.lost.Add(float64(packets))
+	b.mu.Lock()
+	b.dropped += packets
+	dropped, now := b.dropped, time.Now()
+	say := now.Sub(b.said) >= time.Second
+	if say {
+		b.said, b.dropped = now, 0
+	}
+	b.mu.Unlock()
+	if say {
+		s.log.Warn("packets of a publisher are missing", "stream", b.id, "packets", dropped)
+	}
+}
 
 // End finalises the broadcast: its last segment, its recording, its row and its
 // events. Its playlists stay for a while.

@@ -12,6 +12,7 @@ import (
 
 // TestLive publishes, and plays while it lasts.
 func TestLive(t *testing.T) {
+	t.Parallel()
 	m := material(t)
 	n := startNode(t, t.TempDir(), streaming.Config{})
 	p := n.publish(streamtest.Options{Clips: []*streamtest.Clip{m.small}})

@@ -21,6 +21,7 @@ import (
 
 // TestOrigin asks a live stream what players ask, and what they should not.
 func TestOrigin(t *testing.T) {
+	t.Parallel()
 	m := material(t)
 	n := startNode(t, t.TempDir(), streaming.Config{EndedFor: time.Second})
 	if status, header, body := n.get("/live/" + channel + "/master.m3u8"); status != 404 || header.Get("Cache-Control") != "no-store" {
@@ -117,6 +118,7 @@ func TestOrigin(t *testing.T) {
 
 // TestVOD checks who may see a recording, and how it is served.
 func TestVOD(t *testing.T) {
+	t.Parallel()
 	m := material(t)
 	n := startNode(t, t.TempDir(), streaming.Config{})
 	p := n.publish(streamtest.Options{Clips: []*streamtest.Clip{m.small}, Duration: 2 * time.Second})

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/live"
@@ -178,5 +179,8 @@ func (s *Service) Shutdown(ctx context.Context) error {
 // fail answers a request for media with an error, which no cache may keep.
 func (s *Service) fail(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Cache-Control", "no-store")
+	if errs.CodeOf(err) == errs.Unavailable {
+		w.Header().Set("Retry-After", "1")
+	}
 	s.needs.Fail(w, r, err)
 }

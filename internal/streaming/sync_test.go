@@ -16,6 +16,7 @@ import (
 // TestSync sends flashes with tones and measures their distance in the
 // recording.
 func TestSync(t *testing.T) {
+	t.Parallel()
 	m := material(t)
 	for name, o := range map[string]streamtest.Options{
 		"clean":        {},
@@ -72,6 +73,7 @@ func times(t *testing.T, pattern string, out []byte) []float64 {
 
 // TestWithoutSound covers a publisher without audio, and one whose audio ends.
 func TestWithoutSound(t *testing.T) {
+	t.Parallel()
 	m := material(t)
 	for name, o := range map[string]streamtest.Options{
 		"no audio":   {NoAudio: true},

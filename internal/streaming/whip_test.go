@@ -81,6 +81,7 @@ const (
 )
 
 func TestWHIPRefuses(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, t.TempDir(), streaming.Config{})
 	good := offer(t, webrtc.MimeTypeH264, webrtc.MimeTypeOpus)
 	tests := []struct {
@@ -133,6 +134,7 @@ func TestWHIPRefuses(t *testing.T) {
 // TestWHIPSession walks through a session: preflight, candidates, a second
 // publisher, the end.
 func TestWHIPSession(t *testing.T) {
+	t.Parallel()
 	m := material(t)
 	n := startNode(t, t.TempDir(), streaming.Config{})
 	status, header, _ := n.do(http.MethodOptions, n.whip(), "", "Origin", "https://example.com")
@@ -186,6 +188,7 @@ func TestWHIPSession(t *testing.T) {
 
 // TestOwner publishes as the signed-in owner, without a key.
 func TestOwner(t *testing.T) {
+	t.Parallel()
 	m := material(t)
 	n := startNode(t, t.TempDir(), streaming.Config{})
 	n.signed = &identity.Principal{ID: channel}
@@ -198,6 +201,7 @@ func TestOwner(t *testing.T) {
 
 // TestTakeOver lets a publisher take over from one that sends no more.
 func TestTakeOver(t *testing.T) {
+	t.Parallel()
 	m := material(t)
 	n := startNode(t, t.TempDir(), streaming.Config{})
 	first := n.publish(streamtest.Options{Clips: []*streamtest.Clip{m.small}})

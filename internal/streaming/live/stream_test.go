@@ -49,17 +49,16 @@ func newTestStream(audio bool, begin time.Time) (*Stream, *recorded) {
 
 // scenario is a publisher, simulated by its times.
 type scenario struct {
-	rate     float64       // frames per second
-	gop      int           // frames
-	length   time.Duration // of video
-	jitter   time.Duration // of arrivals
-	noAudio  bool
-	audio    func(at time.Duration) bool // whether audio comes then, nil: always
-	video    func(at time.Duration) bool
-	skew     time.Duration // video arrives later than audio by
-	reports  bool
-	large    int // frame number where the picture size changes, 0: never
-	dropTail bool
+	rate    float64       // frames per second
+	gop     int           // frames
+	length  time.Duration // of video
+	jitter  time.Duration // of arrivals
+	noAudio bool
+	audio   func(at time.Duration) bool // whether audio comes then, nil: always
+	video   func(at time.Duration) bool
+	skew    time.Duration // video arrives later than audio by
+	reports bool
+	large   int // frame number where the picture size changes, 0: never
 }
 
 // run plays a scenario, checking the playlist at every step.

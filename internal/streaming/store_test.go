@@ -1,0 +1,91 @@
+package streaming
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/blob"
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
+)
+
+// counting raises one epoch for all channels.
+type counting struct {
+	Channels
+	epoch int64
+}
+
+func (c *counting) RaiseEpoch(context.Context, *store.Tx, string) (int64, error) {
+	c.epoch++
+	return c.epoch, nil
+}
+
+// TestRows walks the rows of streams through their lives, on both databases.
+func TestRows(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx := context.Background()
+		objects, err := blob.NewFiles(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Service{
+			cfg: Config{Node: "node-1"}, needs: Needs{DB: db, Objects: objects, Channels: &counting{}},
+			log: slog.New(slog.DiscardHandler), vods: newRecordings(objects), live: map[string]*broadcast{},
+		}
+		for i, id := range []string{"st-1", "st-2", "st-3"} {
+			if epoch, err := s.insertStream(ctx, id, "c"); err != nil || epoch != int64(i+1) {
+				t.Fatalf("epoch %d, %v", epoch, err)
+			}
+		}
+		for range 2 { // the second time does nothing
+			if err := s.markRecorded(ctx, "st-1", "c"); err != nil {
+				t.Fatal(err)
+			}
+			e := ending{id: "st-1", channel: "c", at: 5, reason: "over", recording: recorder.Summary{Segments: 2, Ticks: 900_000}}
+			if err := s.endStream(ctx, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		row, err := s.row(ctx, "st-1")
+		if err != nil || row.State != stateEnded || !row.Recorded || row.DurationMs != 10_000 || row.EndedAt != 5 || row.Reason != "over" {
+			t.Errorf("%+v %v", row, err)
+		}
+		if _, err := s.row(ctx, "st-9"); errs.CodeOf(err) != errs.NotFound {
+			t.Error(err)
+		}
+		// st-2 has stored something before the power went, st-3 nothing.
+		key := recorder.Prefix("c", "st-2") + "/source/" + recorder.Segment{Epoch: 2, StartMS: 1000, Ticks: 180_000, Init: 1}.Name()
+		if err := objects.Put(ctx, key, strings.NewReader("0123456789"), 10); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := s.recover(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if row, err := s.row(ctx, "st-2"); err != nil || row.DurationMs != 2000 || row.EndedAt != 3000 || !row.Recorded {
+			t.Errorf("%+v %v", row, err)
+		}
+		if row, err := s.row(ctx, "st-3"); err != nil || row.State != stateEnded || row.Recorded || row.DurationMs != 0 {
+			t.Errorf("%+v %v", row, err)
+		}
+		var n int
+		if err := db.Read().QueryRow("SELECT COUNT(*) FROM outbox").Scan(&n); err != nil || n != 4+4+2 {
+			t.Errorf("%d events were said, not 10: %v", n, err)
+		}
+		deleted := event.New(event.VideoDeleted{ChannelName: "c", ID: "st-1"})
+		for range 2 {
+			if err := s.onVideoDeleted(ctx, deleted); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if row, err := s.row(ctx, "st-1"); err != nil || row.State != stateDeleted {
+			t.Errorf("%+v %v", row, err)
+		}
+	})
+}
