@@ -22,6 +22,8 @@ const (
 	sendingFor = 2 * time.Second
 	// A publisher's bitrate is that of this long.
 	bitrateWindow = 5 * time.Second
+	// A browser changes its resolution a few times an hour.
+	maxInits = 1000
 	// How long an ended stream's last segments may take to be stored.
 	finishTimeout = 30 * time.Second
 	endTimeout    = 30 * time.Second
@@ -144,7 +146,7 @@ func (b *broadcast) config(epoch int64, audio bool) live.Config {
 	cfg := live.Config{
 		ID: b.id, Channel: b.channel, Epoch: epoch, PartTarget: s.cfg.PartTarget,
 		RequestKeyFrame: b.publisher.RequestKeyFrame,
-		OnInit:          b.recorder.Init,
+		OnInit:          b.storeInit,
 		OnSegment:       b.store,
 		OnPart:          func(int) { s.metrics.parts.Inc() },
 		Log:             s.log,
@@ -177,6 +179,15 @@ func (b *broadcast) record(epoch int64) {
 		OnLost:  func(recorder.Segment) { s.metrics.segmentsLost.Inc() },
 		Log:     s.log,
 	})
+}
+
+// storeInit hands an init segment to the recorder, and ends a broadcast that has far
+// too many of them.
+func (b *broadcast) storeInit(version int, data []byte) {
+	b.recorder.Init(version, data)
+	if version > maxInits {
+		b.publisher.Close(fmt.Sprintf("the publisher changed its picture more than %d times", maxInits))
+	}
 }
 
 // store hands a complete segment to the recorder.

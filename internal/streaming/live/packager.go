@@ -196,7 +196,10 @@ func (p *packager) cut(end int64) {
 		msn := p.segment.MSN
 		wall := p.segment.Start.Add(duration(p.end90 - p.segment.start))
 		p.closeSegment()
-		p.window.dependent()
+		if p.window.dependent() {
+			p.cfg.Log.Warn("the publisher sends no key frame for 4 s; players start late: set its key frame interval to 2 s",
+				"stream", p.cfg.ID)
+		}
 		p.openSegment(msn+1, false, wall)
 	}
 }

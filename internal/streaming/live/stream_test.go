@@ -121,7 +121,7 @@ func (sc scenario) run(t *testing.T) (*Stream, *recorded) {
 	var before []byte
 	for i, st := range steps {
 		st.do(begin.Add(st.at))
-		if i%7 != 0 {
+		if i%31 != 0 {
 			continue
 		}
 		now := s.window.state.playlist(false).plain

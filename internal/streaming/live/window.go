@@ -92,10 +92,14 @@ func (w *window) addInit(version int, data []byte, config cmaf.VideoConfig) {
 	}
 }
 
-func (w *window) dependent() {
+// dependent notes that a segment does not begin with a key frame, and says
+// whether it is the first such one.
+func (w *window) dependent() (first bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	first = !w.unaligned
 	w.unaligned = true
+	return first
 }
 
 func (w *window) openSegment(s *Segment) {

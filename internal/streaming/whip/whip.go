@@ -14,6 +14,9 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/live"
 )
 
+// maxSessions is how many connections there may be, those being made too.
+const maxSessions = 1000
+
 // Host is who broadcasts belong to.
 type Host interface {
 	// Authorize returns nil if the caller may publish on the channel: by its
@@ -92,6 +95,9 @@ func (s *Server) add(session *session) error {
 	defer s.mu.Unlock()
 	if s.closed {
 		return errs.New(errs.Unavailable, "the server is stopping")
+	}
+	if len(s.sessions) >= maxSessions {
+		return errs.New(errs.Unavailable, "too many publishers are connecting; try again")
 	}
 	s.sessions[session.id] = session
 	s.running.Go(func() {
