@@ -86,7 +86,6 @@ generate: setup-build ## Write generated code and reference pages anew.
 	"$$(scripts/tools sqlc)" generate
 	go test ./internal/config -run Reference -update
 	go test ./internal/app -run OpenAPI -update
-	go test ./internal/app -run OpenAPI -update
 
 # ---- tests ----
 
