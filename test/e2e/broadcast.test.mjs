@@ -49,7 +49,10 @@ before(async () => {
 
 after(async () => {
   await browser?.close()
-  if (server) assert.equal(await server.stop(), 0, 'serve ends with 0 after SIGTERM')
+  if (!server) return
+  const code = await server.stop()
+  server.remove()
+  assert.equal(code, 0, 'serve ends with 0 after SIGTERM')
 })
 
 step('somebody signs up as a broadcaster', async () => {
@@ -83,6 +86,8 @@ step('a broadcast shows everywhere by itself and plays with picture and sound', 
   assert.equal(lobby.loads(), 1, 'the first page was not loaded again')
   await plain.page.locator('.live-card').waitFor()
   assert.equal(plain.loads(), 1, 'nor was the one without WebSocket')
+  assert.deepEqual(lobby.streams(), ['/mqtt'])
+  assert.deepEqual(plain.streams(), ['/events'])
 
   await seat.page.locator('.live-card').click()
   const played = await playFor(seat.page, 5)
@@ -165,8 +170,21 @@ step('a broadcast of four seconds is not published, and says why', async () => {
   assert.equal(status, 404, 'nobody else learns of it')
 })
 
+step('open pages come back by themselves after the server was away', async () => {
+  const banner = 'Connecting to the server again'
+  await server.stop()
+  for (const { page } of [lobby, plain]) await page.getByText(banner).waitFor()
+  await lobby.shoot('server-away')
+  await server.start()
+  for (const { page, loads } of [lobby, plain]) {
+    await page.getByText(banner).waitFor({ state: 'detached', timeout: 60_000 })
+    await page.locator(`a[href="/watch/${videoId}"]`).waitFor()
+    assert.equal(loads(), 1)
+  }
+})
+
 step('no page had an error', () => {
-  for (const { errors } of [studio, lobby, seat, plain]) assert.deepEqual(errors, [])
+  for (const { errors } of [studio, lobby, seat, plain]) assert.deepEqual(errors.filter((error) => !/^WebSocket connection/.test(error)), [])
 })
 
 /** Opens the camera if need be, and goes live. */

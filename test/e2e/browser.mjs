@@ -31,11 +31,16 @@ export async function openPage(context, name) {
     if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) errors.push(message.text())
   })
   page.on('load', () => loads++)
+  const streams = new Set()
+  page.on('websocket', (socket) => socket.on('framereceived', () => streams.add(new URL(socket.url()).pathname)))
+  page.on('response', (response) => response.headers()['content-type']?.startsWith('text/event-stream') && streams.add(new URL(response.url()).pathname))
   mkdirSync(results, { recursive: true })
   return {
     page,
     errors,
     loads: () => loads,
+    /** Over which paths the server pushes to the page. */
+    streams: () => [...streams],
     shoot: (what) => page.screenshot({ path: join(results, `${name}-${what}.png`) }),
   }
 }

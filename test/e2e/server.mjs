@@ -12,16 +12,29 @@ export async function startServer(...flags) {
   if (!existsSync(binary)) throw new Error(`${binary} is not there: run "make build" first, or set E2E_BINARY`)
   const dataDir = mkdtempSync(join(tmpdir(), 'serverlessvideo-e2e-'))
   const [http, udp] = [await freePort(), await freeUDPPort()]
-  const child = spawn(binary, ['serve', '--data-dir', dataDir, '--http', `127.0.0.1:${http}`, '--webrtc-udp', `127.0.0.1:${udp}`, ...flags], { env: cleanEnvironment() })
+  const url = `http://127.0.0.1:${http}`
+  const args = ['serve', '--data-dir', dataDir, '--http', `127.0.0.1:${http}`, '--webrtc-udp', `127.0.0.1:${udp}`, ...flags]
   let log = ''
   const waiting = new Set()
-  const read = (chunk) => {
-    log += chunk
-    for (const look of waiting) look()
+  let child, ended
+
+  async function start() {
+    child = spawn(binary, args, { env: cleanEnvironment() })
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (chunk) => {
+        log += chunk
+        for (const look of waiting) look()
+      })
+    }
+    ended = new Promise((done) => child.on('exit', (code, signal) => done(code ?? signal)))
+    await Promise.race([ready(url), ended.then((code) => Promise.reject(new Error(`serve ended with ${code}:\n${log}`)))])
   }
-  child.stdout.setEncoding('utf8').on('data', read)
-  child.stderr.setEncoding('utf8').on('data', read)
-  const ended = new Promise((done) => child.on('exit', (code, signal) => done(code ?? signal)))
+
+  /** Stops it cleanly and returns the exit code. */
+  function stop() {
+    child.kill('SIGTERM')
+    return ended
+  }
 
   /** Waits for a line of the log and returns the match. */
   const logged = (pattern, seconds = 30) =>
@@ -41,20 +54,8 @@ export async function startServer(...flags) {
       look()
     })
 
-  const url = `http://127.0.0.1:${http}`
-  await Promise.race([ready(url), ended.then((code) => Promise.reject(new Error(`serve ended with ${code}:\n${log}`)))])
-  return {
-    url,
-    logged,
-    log: () => log,
-    /** Stops it cleanly and returns the exit code. */
-    async stop() {
-      child.kill('SIGTERM')
-      const code = await ended
-      rmSync(dataDir, { recursive: true, force: true })
-      return code
-    },
-  }
+  await start()
+  return { url, start, stop, logged, log: () => log, remove: () => rmSync(dataDir, { recursive: true, force: true }) }
 }
 
 /** Settings of whoever runs the test must not reach the server. */

@@ -122,6 +122,8 @@ export class Broadcaster {
     this.phase = 'stopping'
     this.endedAt = Date.now()
     if (!this.streamId) await this.#learnStream()
+    // A connection that is broken already has nothing to wait for.
+    await this.#session?.drain().catch(() => {})
     await this.#session?.stop()
     this.#ended()
   }

@@ -35,8 +35,13 @@ class Peer extends EventTarget {
   async setRemoteDescription(d: { sdp: string }) {
     this.remote = d.sdp
   }
+  senders = [{ track: {} as object | null, replaceTrack: async (track: object | null) => void (this.senders[0] = { ...this.senders[0]!, track }) }]
+  packets = [10, 14, 15, 15, 99]
   getSenders() {
-    return []
+    return this.senders
+  }
+  async getStats() {
+    return new Map([['a', { type: 'outbound-rtp', packetsSent: this.packets.shift() }]])
   }
   close() {
     this.closed = true
@@ -82,6 +87,14 @@ it('ends with one DELETE that outlives the page', async () => {
   expect(fetch).toHaveBeenCalledTimes(2)
   expect(fetch.mock.calls[1]).toEqual(['http://v.example/whip/c1/s1', { method: 'DELETE', keepalive: true, credentials: 'same-origin' }])
   expect(peer.closed).toBe(true)
+})
+
+it('waits until the last packets left', async () => {
+  const peer = new Peer()
+  const whip = await start(peer, created()).session
+  await whip.drain()
+  expect(peer.senders[0]?.track).toBeNull()
+  expect(peer.packets).toEqual([99])
 })
 
 it('says what the server says is wrong', async () => {

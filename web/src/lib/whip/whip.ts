@@ -16,6 +16,9 @@ export interface WhipOptions {
 
 /** Longest wait for ICE candidates before the offer is sent with those found, in milliseconds. */
 const gathering = 1_000
+/** Longest wait for the last packets to leave, and between two looks, in milliseconds. */
+const draining = 1_000
+const look = 100
 /** Longest wait for the server's answer, in milliseconds. */
 const answering = 12_000
 
@@ -62,6 +65,25 @@ export class WhipSession {
   async replace(track: MediaStreamTrack): Promise<void> {
     const sender = this.#peer.getSenders().find((s) => s.track?.kind === track.kind)
     await sender?.replaceTrack(track)
+  }
+
+  /**
+   * Takes camera and microphone away from the connection and waits until what
+   * they gave is on its way, so that the last words are not cut off.
+   */
+  async drain(): Promise<void> {
+    await Promise.all(this.#peer.getSenders().map((sender) => sender.replaceTrack(null)))
+    let sent = -1
+    for (let waited = 0; waited < draining; waited += look) {
+      const before = sent
+      sent = 0
+      const report = await this.#peer.getStats()
+      report.forEach((entry: { type: string; packetsSent?: number }) => {
+        if (entry.type === 'outbound-rtp') sent += entry.packetsSent ?? 0
+      })
+      if (sent === before) return
+      await new Promise((resolve) => setTimeout(resolve, look))
+    }
   }
 
   /**
