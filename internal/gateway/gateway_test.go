@@ -79,6 +79,10 @@ func register(g *gateway.Gateway) {
 			gateway.Fail(w, r, err)
 			return
 		}
+		if r.PathValue("channel") == "locked" {
+			gateway.Fail(w, r, errs.New(errs.Unauthenticated, "the stream key is missing"))
+			return
+		}
 		p, _ := identity.From(r.Context())
 		w.Header().Set("X-User", p.ID)
 		w.WriteHeader(http.StatusCreated)
@@ -264,6 +268,14 @@ func TestCookieDoesNotCountForForeignPages(t *testing.T) {
 				t.Error("no CORS header")
 			}
 		})
+	}
+}
+
+func TestRawRoutesFailAsProblemDocuments(t *testing.T) {
+	response, body := call{"POST", "/whip/locked", "v=0", nil}.send(t, server(t))
+	if response.StatusCode != 401 || response.Header.Get("WWW-Authenticate") != "Bearer" ||
+		response.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(body, "the stream key is missing") {
+		t.Errorf("%d %v %s", response.StatusCode, response.Header, body)
 	}
 }
 

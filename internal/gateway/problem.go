@@ -110,6 +110,9 @@ func writeProblem(w http.ResponseWriter, r *http.Request, status int, code, deta
 	}
 	h.Set("Content-Type", problemType)
 	h.Set("Cache-Control", "no-store")
+	if status == http.StatusUnauthorized && classOf(r.URL.Path) == bearer {
+		h.Set("WWW-Authenticate", "Bearer") // RFC 6750 section 3
+	}
 	if status == http.StatusTooManyRequests && h.Get("Retry-After") == "" {
 		h.Set("Retry-After", "1")
 	}
