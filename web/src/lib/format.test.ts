@@ -69,5 +69,8 @@ it('names videos without a title by their time', () => {
 it('gives an id one hue', () => {
   expect(hueOf('01abc')).toBe(hueOf('01abc'))
   expect(hueOf('01abc')).not.toBe(hueOf('01abd'))
-  expect(hueOf('')).toBeGreaterThanOrEqual(0)
+  for (const id of ['', 'a', '01m82dfzsn', 'x'.repeat(100)]) {
+    expect(hueOf(id)).toBeGreaterThanOrEqual(190)
+    expect(hueOf(id)).toBeLessThan(370)
+  }
 })

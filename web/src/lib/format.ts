@@ -95,11 +95,11 @@ export function titleOf(video: { title?: string; createdAt: string }, locale = '
   return 'Broadcast of ' + new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'long', hour: '2-digit', minute: '2-digit', hour12: false }).format(at)
 }
 
-/** A hue (0-359) that belongs to an id, for generated artwork. */
+/** A hue that belongs to an id, for generated artwork: cyan over blue, violet and pink to red (190 to 369 degrees). */
 export function hueOf(id: string): number {
   let hash = 2166136261
   for (const char of id) hash = Math.imul(hash ^ char.charCodeAt(0), 16777619)
   hash = Math.imul(hash ^ (hash >>> 15), 2246822519)
   hash = Math.imul(hash ^ (hash >>> 13), 3266489917)
-  return ((hash ^ (hash >>> 16)) >>> 0) % 360
+  return 190 + (((hash ^ (hash >>> 16)) >>> 0) % 180)
 }
