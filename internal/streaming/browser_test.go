@@ -1,12 +1,12 @@
 package streaming_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"syscall"
 	"testing"
-	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/hls/hlstest"
@@ -28,6 +28,26 @@ setTimeout(async () => {
 }, q.get('ms'))
 </script>`
 
+// browse starts Chromium; close ends it and all its processes.
+func browse(t *testing.T, args ...string) (closeIt func()) {
+	t.Helper()
+	profile, err := os.MkdirTemp("", "chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("chromium", append([]string{"--headless=new", "--no-sandbox", "--disable-gpu", "--user-data-dir=" + profile}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Wait() // it was killed
+		// A process that is dying may still write.
+		eventually(t, "the browser's profile is removed", func() bool { return os.RemoveAll(profile) == nil })
+	}
+}
+
 // TestChromium publishes with Chromium's fake camera from another origin. The
 // browser begins small and climbs by itself.
 func TestChromium(t *testing.T) {
@@ -43,18 +63,8 @@ func TestChromium(t *testing.T) {
 		_, _ = w.Write([]byte(publishPage))
 	}))
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "chromium", "--headless=new", "--no-sandbox", "--disable-gpu",
-		"--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--user-data-dir="+t.TempDir(),
-		server.URL+"/?ms=7000&key="+key+"&whip="+n.whip())
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		cancel()
-		_ = cmd.Wait() // it was killed
-	}()
+	defer browse(t, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+		server.URL+"/?ms=7000&key="+key+"&whip="+n.whip())()
 	id := n.liveID()
 	media := "/live/" + channel + "/" + id + "/source/media.m3u8"
 	if err := hlstest.CheckMultivariant(n.mustGet("/live/" + channel + "/master.m3u8")); err != nil {

@@ -1,9 +1,9 @@
 package streaming_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -48,7 +48,7 @@ type played struct {
 
 // play plays a path of the node in Chromium. It calls begin when the page is
 // about to play.
-func (n *node) play(path string, length time.Duration, begin func()) played {
+func (n *node) play(t *testing.T, path string, length time.Duration, begin func()) played {
 	n.t.Helper()
 	report := make(chan played, 1)
 	mux := http.NewServeMux()
@@ -69,28 +69,16 @@ func (n *node) play(path string, length time.Duration, begin func()) played {
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), length+time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--mute-audio",
-		"--autoplay-policy=no-user-gesture-required", "--user-data-dir="+n.t.TempDir(),
-		server.URL+"/?ms="+itoa(length.Milliseconds())+"&src="+n.url+path)
-	if err := cmd.Start(); err != nil {
-		n.t.Fatal(err)
-	}
-	defer func() {
-		cancel()
-		_ = cmd.Wait() // it was killed
-	}()
+	defer browse(t, "--mute-audio", "--autoplay-policy=no-user-gesture-required",
+		server.URL+"/?ms="+fmt.Sprint(length.Milliseconds())+"&src="+n.url+path)()
 	select {
 	case p := <-report:
 		return p
-	case <-ctx.Done():
+	case <-time.After(length + time.Minute):
 		n.t.Fatal("the page does not report")
 		return played{}
 	}
 }
-
-func itoa(n int64) string { b, _ := json.Marshal(n); return string(b) }
 
 func needPlayer(t *testing.T) {
 	t.Helper()
@@ -118,7 +106,7 @@ func TestPlayer(t *testing.T) {
 			t.Parallel()
 			n := startNode(t, t.TempDir(), streaming.Config{})
 			var p *streamtest.Publisher
-			got := n.play("/live/"+channel+"/master.m3u8", 9*time.Second, func() { p = n.publish(o) })
+			got := n.play(t, "/live/"+channel+"/master.m3u8", 9*time.Second, func() { p = n.publish(o) })
 			n.stopPublisher(p)
 			t.Logf("%+v", got)
 			if got.Played < 4 {

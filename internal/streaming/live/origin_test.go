@@ -12,7 +12,7 @@ import (
 )
 
 // ask asks an origin for something of a stream.
-func ask(s *Stream, ctx context.Context, o Origin, name string) (status int, body string, stored *Segment) {
+func ask(ctx context.Context, s *Stream, o Origin, name string) (status int, body string, stored *Segment) {
 	o.Fail = func(w http.ResponseWriter, _ *http.Request, err error) {
 		code := map[errs.Code]int{errs.NotFound: 404, errs.Invalid: 400, errs.Unavailable: 503}[errs.CodeOf(err)]
 		http.Error(w, err.Error(), code)
@@ -41,7 +41,7 @@ func TestWindow(t *testing.T) {
 		t.Errorf("%d bytes are counted, %d are there", w.bytes, bytes)
 	}
 	for i, seg := range r.segments {
-		status, body, stored := ask(s, context.Background(), Origin{}, seg.uri)
+		status, body, stored := ask(context.Background(), s, Origin{}, seg.uri)
 		if stored != nil {
 			if i > len(r.segments)-w.listed {
 				t.Errorf("segment %d of %d is listed, and not in memory", i, len(r.segments))
@@ -55,7 +55,7 @@ func TestWindow(t *testing.T) {
 			t.Errorf("segment %d: %d", i, status)
 		}
 	}
-	if _, _, stored := ask(s, context.Background(), Origin{}, r.segments[0].uri); stored == nil {
+	if _, _, stored := ask(context.Background(), s, Origin{}, r.segments[0].uri); stored == nil {
 		t.Error("the first segment is still in memory")
 	}
 }
@@ -86,17 +86,17 @@ func TestHold(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
 	for _, name := range []string{"media.m3u8", "7-0.0.mp4"} {
-		if status, body, _ := ask(s, ctx, Origin{}, name); status != 503 {
+		if status, body, _ := ask(ctx, s, Origin{}, name); status != 503 {
 			t.Errorf("%s: %d %s", name, status, body)
 		}
 	}
 	s.window.holding.Add(maxHeldRequests)
-	if status, body, _ := ask(s, context.Background(), Origin{}, "media.m3u8"); status != 503 {
+	if status, body, _ := ask(context.Background(), s, Origin{}, "media.m3u8"); status != 503 {
 		t.Errorf("with too many waiting: %d %s", status, body)
 	}
 	s.window.holding.Add(-maxHeldRequests)
 	s.End()
-	if status, body, _ := ask(s, context.Background(), Origin{}, "media.m3u8"); status != 404 {
+	if status, body, _ := ask(context.Background(), s, Origin{}, "media.m3u8"); status != 404 {
 		t.Errorf("ended without media: %d %s", status, body)
 	}
 }
