@@ -63,8 +63,9 @@ func TestChromium(t *testing.T) {
 		_, _ = w.Write([]byte(publishPage))
 	}))
 	defer server.Close()
-	defer browse(t, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-		server.URL+"/?ms=7000&key="+key+"&whip="+n.whip())()
+	quit := browse(t, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+		server.URL+"/?ms=7000&key="+key+"&whip="+n.whip())
+	defer quit()
 	id := n.liveID()
 	media := "/live/" + channel + "/" + id + "/source/media.m3u8"
 	if err := hlstest.CheckMultivariant(n.mustGet("/live/" + channel + "/master.m3u8")); err != nil {

@@ -69,8 +69,9 @@ func (n *node) play(t *testing.T, path string, length time.Duration, begin func(
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
-	defer browse(t, "--mute-audio", "--autoplay-policy=no-user-gesture-required",
-		server.URL+"/?ms="+fmt.Sprint(length.Milliseconds())+"&src="+n.url+path)()
+	quit := browse(t, "--mute-audio", "--autoplay-policy=no-user-gesture-required",
+		server.URL+"/?ms="+fmt.Sprint(length.Milliseconds())+"&src="+n.url+path)
+	defer quit()
 	select {
 	case p := <-report:
 		return p
