@@ -81,11 +81,12 @@ generated: setup-build
 	@"$$(scripts/tools sqlc)" diff || { echo 'run make generate' >&2; exit 1; }
 
 .PHONY: generate
-generate: setup-build ## Write generated code and reference pages anew.
+generate: setup-build web/node_modules/.installed ## Write generated code and reference pages anew.
 	$(step) 'generating'
 	"$$(scripts/tools sqlc)" generate
 	go test ./internal/config -run Reference -update
 	go test ./internal/app -run OpenAPI -update
+	cd web && npm run --silent types
 
 # ---- tests ----
 

@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/config"
 	"github.com/serverlessvideo/serverlessvideo/internal/gateway"
 )
 
@@ -26,7 +28,7 @@ type listener struct {
 func listen(name, addr string, g *gateway.Gateway, tlsConfig *tls.Config) (*listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("the address %s is in use: end the program that listens there, or choose another address with --%s", addr, name)
+		return nil, inUse(addr, name)
 	}
 	if errors.Is(err, syscall.EACCES) {
 		return nil, fmt.Errorf("listening at %s is not allowed: ports below 1024 need the right to it; choose another address with --%s", addr, name)
@@ -35,6 +37,22 @@ func listen(name, addr string, g *gateway.Gateway, tlsConfig *tls.Config) (*list
 		return nil, fmt.Errorf("listening at %s (--%s): %w", addr, name, err)
 	}
 	return &listener{name: name, net: l, server: g.Server(tlsConfig)}, nil
+}
+
+func inUse(addr, name string) error {
+	return fmt.Errorf("the address %s is in use: end the program that listens there, or choose another address with --%s", addr, name)
+}
+
+// mediaPort names the setting when a port for media is in use.
+func mediaPort(err error, cfg config.Config) error {
+	var op *net.OpError
+	if !errors.Is(err, syscall.EADDRINUSE) || !errors.As(err, &op) {
+		return err
+	}
+	if strings.HasPrefix(op.Net, "tcp") {
+		return inUse(cfg.WebRTCTCP, "webrtc-tcp")
+	}
+	return inUse(cfg.WebRTCUDP, "webrtc-udp")
 }
 
 // serve answers requests until the listener is closed.

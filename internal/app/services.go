@@ -107,7 +107,7 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 		Fail: gateway.Fail, Metrics: a.registry, Log: a.log,
 	})
 	if err != nil {
-		return nil, err
+		return nil, mediaPort(err, a.cfg)
 	}
 	a.closeLast("the live streams", func() error { return s.streaming.Shutdown(context.Background()) })
 	a.audience.set(s.streaming)

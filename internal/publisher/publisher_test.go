@@ -322,7 +322,7 @@ func TestConnectionsThatMisbehaveEnd(t *testing.T) {
 			t.Parallel()
 			conn := raw(t, r, "mqtt")
 			if _, err := conn.Write(say); err != nil {
-				t.Fatal(err)
+				return // it was ended before all was said
 			}
 			ends(t, conn)
 		})

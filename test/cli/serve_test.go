@@ -90,7 +90,8 @@ func TestPortInUse(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.flag, func(t *testing.T) {
 			r := run(t, nil, "", append([]string{"serve", "--data-dir", filepath.Join(t.TempDir(), "d")}, tt.args...)...)
-			if r.code != 1 || !strings.Contains(r.stderr, tt.addr) || !strings.Contains(r.stderr, "in use") {
+			if r.code != 1 || !strings.Contains(r.stderr, tt.addr) || !strings.Contains(r.stderr, "in use") ||
+				strings.HasPrefix(tt.flag, "webrtc") && !strings.Contains(r.stderr, "--"+tt.flag) {
 				t.Errorf("exit code %d, want 1 and an error that says that %s is in use:\n%s", r.code, tt.addr, r.stderr)
 			}
 		})
