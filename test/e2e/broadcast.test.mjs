@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { openPage, startBrowser } from './browser.mjs'
-import { noteSent, playFor, sentSeconds } from './measure.mjs'
+import { noteSent, playFor, playInAll, sentSeconds } from './measure.mjs'
 import { startServer } from './server.mjs'
 
 const email = 'nora@example.com'
@@ -123,7 +123,8 @@ step('the recording is published by itself', async (t) => {
 
   await seat.page.waitForURL(`**/watch/${videoId}`)
   assert.equal(seat.loads(), 1, 'the live page went on to the recording by itself')
-  await playFor(seat.page, 3)
+  await seat.page.waitForFunction(() => Number.isFinite(document.querySelector('media-controller video')?.duration))
+  await playInAll(seat.page, 3)
   await seat.shoot('on-demand')
 
   const video = await api(seat.page, `/api/video/${videoId}`)
