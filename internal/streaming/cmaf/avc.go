@@ -42,13 +42,14 @@ func ParseAVC(sps, pps []byte) (VideoConfig, error) {
 		return VideoConfig{}, fmt.Errorf("no usable H.264 SPS: %w", err)
 	}
 	return VideoConfig{
-		SPS: append([]byte(nil), sps...), PPS: append([]byte(nil), pps...),
+		Codec: H264,
+		SPS:   append([]byte(nil), sps...), PPS: append([]byte(nil), pps...),
 		Width: info.width, Height: info.height,
 	}, nil
 }
 
-// Codec returns the name for a CODECS attribute (RFC 6381): "avc1.42e01f".
-func (c VideoConfig) Codec() string {
+// CodecString returns the name for a CODECS attribute (RFC 6381): "avc1.42e01f".
+func (c VideoConfig) CodecString() string {
 	if len(c.SPS) < 4 {
 		return "avc1"
 	}

@@ -37,8 +37,8 @@ func testOpus() *AudioConfig {
 
 func TestParseAVC(t *testing.T) {
 	c := testVideo(t)
-	if c.Width != 640 || c.Height != 360 || c.Codec() != "avc1.42c01e" {
-		t.Errorf("%dx%d %s", c.Width, c.Height, c.Codec())
+	if c.Width != 640 || c.Height != 360 || c.CodecString() != "avc1.42c01e" {
+		t.Errorf("%dx%d %s", c.Width, c.Height, c.CodecString())
 	}
 	if &c.SPS[0] == &testSPS[0] || &c.PPS[0] == &testPPS[0] {
 		t.Error("the parameter sets were not copied")

@@ -17,16 +17,58 @@ const (
 	OpusTimescale  = 48000
 )
 
-// VideoConfig is one H.264 parameter set. Make it with ParseAVC.
-type VideoConfig struct {
-	SPS, PPS      []byte // NAL units without start code or length
-	Width, Height int    // pixels, after cropping
+// VideoCodec is a codec that a video track can have.
+type VideoCodec uint8
+
+// The video codecs.
+const (
+	H264 VideoCodec = iota + 1
+	H265
+	VP8
+	VP9
+	AV1
+)
+
+func (c VideoCodec) String() string {
+	switch c {
+	case H264:
+		return "H264"
+	case H265:
+		return "H265"
+	case VP8:
+		return "VP8"
+	case VP9:
+		return "VP9"
+	case AV1:
+		return "AV1"
+	}
+	return "unknown video codec"
 }
 
-// Equal tells whether both are the same parameter set, so that a player need
+// VideoConfig is what a decoder must know before the first picture. Make it with
+// one of the Parse functions.
+type VideoConfig struct {
+	Codec VideoCodec
+	// NAL units without start code or length: H264 has SPS and PPS, H265 all three.
+	VPS, SPS, PPS []byte
+	// SequenceHeader is AV1's sequence header OBU, with its header and size.
+	SequenceHeader []byte
+	VP             VPConfig // VP8 and VP9
+	Width, Height  int      // pixels, after cropping
+}
+
+// VPConfig is the fields of a vpcC box ("VP Codec ISO Media File Format Binding").
+type VPConfig struct {
+	Profile, Level, BitDepth, ChromaSubsampling uint8
+	FullRange                                   bool
+	Primaries, Transfer, Matrix                 uint8
+}
+
+// Equal tells whether both are the same configuration, so that a player need
 // not be told of a new one.
 func (c VideoConfig) Equal(o VideoConfig) bool {
-	return bytes.Equal(c.SPS, o.SPS) && bytes.Equal(c.PPS, o.PPS)
+	return c.Codec == o.Codec && bytes.Equal(c.VPS, o.VPS) && bytes.Equal(c.SPS, o.SPS) && bytes.Equal(c.PPS, o.PPS) &&
+		bytes.Equal(c.SequenceHeader, o.SequenceHeader) && c.VP == o.VP && c.Width == o.Width && c.Height == o.Height
 }
 
 // AudioCodec is a codec that an audio track can have.
@@ -90,7 +132,7 @@ type Init struct {
 func (i Init) Codecs() []string {
 	var codecs []string
 	if i.Video != nil {
-		codecs = append(codecs, i.Video.Codec())
+		codecs = append(codecs, i.Video.CodecString())
 	}
 	if i.Audio != nil {
 		codecs = append(codecs, i.Audio.CodecString())
@@ -103,7 +145,10 @@ type Sample struct {
 	Duration          uint32 // in the track's timescale
 	CompositionOffset int32  // presentation minus decoding time, same units
 	Key               bool   // decodable without any other; always so for audio
-	Data              []byte // video: AVCC, every NAL unit after its 4-byte length
+	// Data of video: H264 and H265 as NAL units, each after its 4-byte length and
+	// without parameter sets; AV1 as OBUs with sizes, without temporal delimiters;
+	// VP8 and VP9 as frames.
+	Data []byte
 }
 
 // Run is the samples of one track in a fragment, in decoding order.

@@ -70,8 +70,8 @@ func TestParseAVCSizes(t *testing.T) {
 			if v.Width != test.width || v.Height != test.height {
 				t.Errorf("%dx%d, want %s", v.Width, v.Height, test.size)
 			}
-			if v.Codec()[:7] != test.codec[:7] {
-				t.Errorf("codec %s, want %s", v.Codec(), test.codec)
+			if v.CodecString()[:7] != test.codec[:7] {
+				t.Errorf("codec %s, want %s", v.CodecString(), test.codec)
 			}
 		})
 	}

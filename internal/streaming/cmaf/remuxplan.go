@@ -231,7 +231,7 @@ func (p *remuxPlan) info(size int64) Info {
 	}
 	info.Width, info.Height = p.largest()
 	for _, c := range p.videoConfigs {
-		if name := c.Codec(); len(p.video.sizes) > 0 && !slices.Contains(info.Codecs, name) {
+		if name := c.CodecString(); len(p.video.sizes) > 0 && !slices.Contains(info.Codecs, name) {
 			info.Codecs = append(info.Codecs, name)
 		}
 	}

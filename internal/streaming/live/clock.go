@@ -1,6 +1,10 @@
 package live
 
-import "time"
+import (
+	"time"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
+)
 
 const (
 	second = int64(time.Second)
@@ -57,7 +61,7 @@ func (c *rtpClock) see(ts uint32, arrival int64) int64 {
 func (c *rtpClock) unwrap(ts uint32) int64 { return c.raw + int64(int32(ts-uint32(c.raw))) }
 
 // report takes a sender report of the track.
-func (c *rtpClock) report(r Report) {
+func (c *rtpClock) report(r frame.Report) {
 	if !c.running {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
 )
 
 // Rung is the name of the one quality that a stream has: what was published.
@@ -45,28 +46,6 @@ type Config struct {
 	Log    *slog.Logger
 }
 
-// VideoFrame is one access unit of H.264.
-type VideoFrame struct {
-	Data      []byte // AVCC without parameter sets
-	Key       bool
-	SPS, PPS  []byte // of a key frame: the parameter sets that it needs
-	Timestamp uint32 // RTP, 90 kHz
-	Arrival   time.Time
-}
-
-// AudioFrame is one Opus packet.
-type AudioFrame struct {
-	Data      []byte
-	Timestamp uint32 // RTP, 48 kHz
-	Arrival   time.Time
-}
-
-// Report is what an RTCP sender report says of a track (RFC 3550, 6.4.1).
-type Report struct {
-	NTP       uint64 // 32.32 fixed point
-	Timestamp uint32 // RTP
-}
-
 // Stream is one live stream. Its methods may be called from several goroutines.
 type Stream struct {
 	cfg Config
@@ -96,7 +75,7 @@ func New(cfg Config, now time.Time) *Stream {
 func (s *Stream) ID() string { return s.cfg.ID }
 
 // Video takes the next access unit, in decoding order. The stream keeps Data.
-func (s *Stream) Video(f VideoFrame) {
+func (s *Stream) Video(f frame.Video) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -118,7 +97,7 @@ func (s *Stream) Video(f VideoFrame) {
 }
 
 // Audio takes the next Opus packet. The stream keeps Data.
-func (s *Stream) Audio(f AudioFrame) {
+func (s *Stream) Audio(f frame.Audio) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.cfg.Audio == nil {
@@ -135,13 +114,12 @@ func (s *Stream) Audio(f AudioFrame) {
 	}
 }
 
-// usable says whether a key frame has parameter sets that can be packaged.
-func (s *Stream) usable(f VideoFrame) bool {
-	_, err := s.packager.parameters(f)
-	if err != nil && s.warned.due(f.Arrival) {
-		s.cfg.Log.Warn("the publisher's H264 cannot be used", "stream", s.cfg.ID, "error", err)
+// usable says whether it is known how to decode a key frame.
+func (s *Stream) usable(f frame.Video) bool {
+	if f.Config == nil && s.warned.due(f.Arrival) {
+		s.cfg.Log.Warn("the publisher's key frames come without usable parameters", "stream", s.cfg.ID)
 	}
-	return err == nil
+	return f.Config != nil
 }
 
 // started packages the key frame that has waited for the first audio.
@@ -152,14 +130,14 @@ func (s *Stream) started(now time.Time) {
 }
 
 // VideoReport takes a sender report of the video track.
-func (s *Stream) VideoReport(r Report) {
+func (s *Stream) VideoReport(r frame.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timeline.videoClock.report(r)
 }
 
 // AudioReport takes a sender report of the audio track.
-func (s *Stream) AudioReport(r Report) {
+func (s *Stream) AudioReport(r frame.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timeline.audioClock.report(r)

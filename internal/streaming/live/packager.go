@@ -1,10 +1,10 @@
 package live
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
 )
 
 // All times of the packager are ticks of 90 kHz since the first key frame,
@@ -54,18 +54,8 @@ func newPackager(cfg Config, w *window) *packager {
 	}
 }
 
-// parameters returns the configuration of a key frame: the present one if its
-// parameter sets have not changed.
-func (p *packager) parameters(f VideoFrame) (*cmaf.VideoConfig, error) {
-	if p.config != nil && bytes.Equal(p.config.SPS, f.SPS) && bytes.Equal(p.config.PPS, f.PPS) {
-		return p.config, nil
-	}
-	c, err := cmaf.ParseAVC(f.SPS, f.PPS)
-	return &c, err
-}
-
 // video takes a frame and its place; wall is its time of day.
-func (p *packager) video(f VideoFrame, at int64, wall time.Time) {
+func (p *packager) video(f frame.Video, at int64, wall time.Time) {
 	p.settle(at)
 	if f.Key {
 		p.keyFrame(f, wall)
@@ -90,7 +80,7 @@ func (p *packager) video(f VideoFrame, at int64, wall time.Time) {
 
 // payload returns the frame's bytes. Once the parameter sets have changed, key
 // frames carry theirs: some players read only the first init segment.
-func (p *packager) payload(f VideoFrame) []byte {
+func (p *packager) payload(f frame.Video) []byte {
 	if !f.Key || p.init < 2 {
 		return f.Data
 	}
@@ -110,12 +100,8 @@ func (p *packager) settle(at int64) {
 }
 
 // keyFrame ends the segment before a key frame if that is due.
-func (p *packager) keyFrame(f VideoFrame, wall time.Time) {
-	config, err := p.parameters(f)
-	if err != nil {
-		return // seen and said before
-	}
-	changed := config != p.config
+func (p *packager) keyFrame(f frame.Video, wall time.Time) {
+	changed := p.config == nil || !p.config.Equal(*f.Config)
 	if p.segment != nil {
 		length := max(p.videoEnd, p.end90) - p.segment.start
 		due := length >= minSegment || p.segment.MSN == 0 && length >= firstSegment
@@ -128,10 +114,10 @@ func (p *packager) keyFrame(f VideoFrame, wall time.Time) {
 	if !changed {
 		return
 	}
-	p.config = config
+	p.config = f.Config
 	p.init++
-	data := cmaf.Init{Video: config, Audio: p.cfg.Audio}.Marshal()
-	p.window.addInit(p.init, data, *config)
+	data := cmaf.Init{Video: f.Config, Audio: p.cfg.Audio}.Marshal()
+	p.window.addInit(p.init, data, *f.Config)
 	if p.cfg.OnInit != nil {
 		p.cfg.OnInit(p.init, data)
 	}

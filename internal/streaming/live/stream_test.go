@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/hls/hlstest"
 )
 
@@ -18,6 +19,15 @@ var (
 	spsLarge = []byte{0x67, 0x42, 0xc0, 0x1e, 0xd9, 0x00, 0xa0, 0x2f, 0xf9, 0x70, 0x11, 0x00, 0x00, 0x03, 0x00, 0x01, 0x00, 0x00, 0x03, 0x00, 0x3c, 0x0f, 0x16, 0x2e, 0x48}
 	pps      = []byte{0x68, 0xcb, 0x83, 0xcb, 0x20}
 )
+
+// avc is the configuration of a parameter set above.
+func avc(sps []byte) *cmaf.VideoConfig {
+	c, err := cmaf.ParseAVC(sps, pps)
+	if err != nil {
+		panic(err)
+	}
+	return &c
+}
 
 // recorded is what a stream handed on.
 type recorded struct {
@@ -87,16 +97,16 @@ func (sc scenario) run(t *testing.T) (*Stream, *recorded) {
 		}
 		last = max(last, jittered(at)+sc.skew)
 		steps = append(steps, step{last, func(now time.Time) {
-			f := VideoFrame{Data: []byte{0, 0, 0, 2, 0x41, 0}, Timestamp: 4_294_900_000 + uint32(at*9/100_000), Arrival: now}
+			f := frame.Video{Data: []byte{0, 0, 0, 2, 0x41, 0}, Timestamp: 4_294_900_000 + uint32(at*9/100_000), Arrival: now}
 			if i%sc.gop == 0 {
-				f.Key, f.SPS, f.PPS, f.Data = true, spsSmall, pps, []byte{0, 0, 0, 2, 0x65, 0}
+				f.Key, f.Config, f.Data = true, avc(spsSmall), []byte{0, 0, 0, 2, 0x65, 0}
 				if sc.large > 0 && i >= sc.large {
-					f.SPS = spsLarge
+					f.Config = avc(spsLarge)
 				}
 			}
 			s.Video(f)
 			if sc.reports && i%30 == 29 {
-				s.VideoReport(Report{NTP: ntp(begin.Add(at)), Timestamp: f.Timestamp})
+				s.VideoReport(frame.Report{NTP: ntp(begin.Add(at)), Timestamp: f.Timestamp})
 			}
 		}})
 	}
@@ -108,9 +118,9 @@ func (sc scenario) run(t *testing.T) (*Stream, *recorded) {
 		last = max(last, jittered(at))
 		steps = append(steps, step{last, func(now time.Time) {
 			ts := uint32(at * 48 / 1_000_000)
-			s.Audio(AudioFrame{Data: []byte{0xfc, 1, 2}, Timestamp: ts, Arrival: now})
+			s.Audio(frame.Audio{Data: []byte{0xfc, 1, 2}, Timestamp: ts, Arrival: now})
 			if sc.reports && at%time.Second == 0 {
-				s.AudioReport(Report{NTP: ntp(begin.Add(at)), Timestamp: ts})
+				s.AudioReport(frame.Report{NTP: ntp(begin.Add(at)), Timestamp: ts})
 			}
 		}})
 	}
@@ -387,16 +397,16 @@ func FuzzStream(f *testing.F) {
 			now = now.Add(time.Duration(wait) * 10 * time.Millisecond)
 			switch op % 8 {
 			case 0:
-				s.Video(VideoFrame{Data: []byte{0, 0, 0, 1, 0x65}, Key: true, SPS: spsSmall, PPS: pps, Timestamp: ts, Arrival: now})
+				s.Video(frame.Video{Data: []byte{0, 0, 0, 1, 0x65}, Key: true, Config: avc(spsSmall), Timestamp: ts, Arrival: now})
 			case 1:
-				s.Video(VideoFrame{Data: []byte{0, 0, 0, 1, 0x65}, Key: true, SPS: spsLarge, PPS: pps, Timestamp: ts, Arrival: now})
+				s.Video(frame.Video{Data: []byte{0, 0, 0, 1, 0x65}, Key: true, Config: avc(spsLarge), Timestamp: ts, Arrival: now})
 			case 2, 3:
-				s.Video(VideoFrame{Data: []byte{0, 0, 0, 1, 0x41}, Timestamp: ts % 100_000, Arrival: now})
+				s.Video(frame.Video{Data: []byte{0, 0, 0, 1, 0x41}, Timestamp: ts % 100_000, Arrival: now})
 			case 4:
-				s.Audio(AudioFrame{Data: []byte{op}, Timestamp: ts % 100_000, Arrival: now})
+				s.Audio(frame.Audio{Data: []byte{op}, Timestamp: ts % 100_000, Arrival: now})
 			case 5:
-				s.VideoReport(Report{NTP: uint64(ts) << 32, Timestamp: ts})
-				s.AudioReport(Report{NTP: uint64(ts) << 30, Timestamp: ts})
+				s.VideoReport(frame.Report{NTP: uint64(ts) << 32, Timestamp: ts})
+				s.AudioReport(frame.Report{NTP: uint64(ts) << 30, Timestamp: ts})
 			case 6:
 				s.Lost(now)
 			default:

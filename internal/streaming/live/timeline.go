@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
 )
 
 const (
@@ -51,7 +52,7 @@ type timeline struct {
 
 // heldFrame is a frame with its place in the output, in ticks.
 type heldFrame struct {
-	frame VideoFrame
+	frame frame.Video
 	at    int64
 }
 
@@ -81,7 +82,7 @@ func (t *timeline) seeVideo(ts uint32, now int64) int64 {
 
 // video returns the place of a frame in the output, in ticks. While waiting it
 // keeps the frame for release.
-func (t *timeline) video(f VideoFrame) (at int64, waiting bool) {
+func (t *timeline) video(f frame.Video) (at int64, waiting bool) {
 	now := int64(f.Arrival.Sub(t.base))
 	ts := t.seeVideo(f.Timestamp, now)
 	t.lastAny = now

@@ -1,12 +1,14 @@
 package whip
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 
-	"github.com/serverlessvideo/serverlessvideo/internal/streaming/live"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
 )
 
 // begun waits until the broadcast takes media; false if it never will.
@@ -51,6 +53,20 @@ type videoReader struct {
 	current uint32    // its timestamp
 	fresh   bool      // no packet of it yet
 	started bool
+	config  *cmaf.VideoConfig // of the last key frame
+}
+
+// parameters returns what decodes the key frame just collected: the last one's
+// configuration if its parameter sets are the same, nil if they cannot be used.
+func (v *videoReader) parameters() *cmaf.VideoConfig {
+	if v.config == nil || !bytes.Equal(v.config.SPS, v.units.sps) || !bytes.Equal(v.config.PPS, v.units.pps) {
+		config, err := cmaf.ParseAVC(v.units.sps, v.units.pps)
+		if err != nil {
+			return nil
+		}
+		v.config = &config
+	}
+	return v.config
 }
 
 func (v *videoReader) missing(packets int, now time.Time) {
@@ -71,11 +87,11 @@ func (v *videoReader) packet(a arrived, now time.Time) {
 		if u.timestamp != a.packet.Timestamp {
 			arrival = before // a marker was missing: this is the unit before
 		}
-		frame := live.VideoFrame{Data: u.data, Key: u.key, Timestamp: u.timestamp, Arrival: arrival}
+		f := frame.Video{Data: u.data, Key: u.key, Timestamp: u.timestamp, Arrival: arrival}
 		if u.key {
-			frame.SPS, frame.PPS = v.units.sps, v.units.pps
+			f.Config = v.parameters()
 		}
-		v.to.Video(frame)
+		v.to.Video(f)
 	}
 	v.fresh = a.packet.Marker
 	if err != nil {
@@ -102,7 +118,7 @@ func (s *session) readAudio(track *webrtc.TrackRemote) {
 		}
 		for _, a := range ready {
 			if len(a.packet.Payload) > 0 {
-				s.broadcast.Audio(live.AudioFrame{Data: a.packet.Payload, Timestamp: a.packet.Timestamp, Arrival: a.at})
+				s.broadcast.Audio(frame.Audio{Data: a.packet.Payload, Timestamp: a.packet.Timestamp, Arrival: a.at})
 			}
 		}
 	}
@@ -125,7 +141,7 @@ func (s *session) readReports(track *webrtc.TrackRemote, receiver *webrtc.RTPRec
 		}
 		for _, p := range packets {
 			if sr, ok := p.(*rtcp.SenderReport); ok && sr.SSRC == uint32(track.SSRC()) {
-				report(live.Report{NTP: sr.NTPTime, Timestamp: sr.RTPTime})
+				report(frame.Report{NTP: sr.NTPTime, Timestamp: sr.RTPTime})
 			}
 		}
 	}

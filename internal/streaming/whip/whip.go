@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
-	"github.com/serverlessvideo/serverlessvideo/internal/streaming/live"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
 )
 
 // maxSessions is how many connections there may be, those being made too.
@@ -37,10 +37,10 @@ type Publisher interface {
 
 // Broadcast takes the media of a publisher.
 type Broadcast interface {
-	Video(live.VideoFrame)
-	Audio(live.AudioFrame)
-	VideoReport(live.Report)
-	AudioReport(live.Report)
+	Video(frame.Video)
+	Audio(frame.Audio)
+	VideoReport(frame.Report)
+	AudioReport(frame.Report)
 	// Lost says that video is missing.
 	Lost(now time.Time)
 	// Received counts bytes of media, Dropped packets that never came or that

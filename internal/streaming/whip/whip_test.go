@@ -13,14 +13,14 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
-	"github.com/serverlessvideo/serverlessvideo/internal/streaming/live"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	sps = []byte{0x67, 0x42, 0xc0, 0x0d, 0xd9}
-	pps = []byte{0x68, 0xcb, 0x83}
+	sps = []byte{0x67, 0x42, 0xc0, 0x0d, 0xd9, 0x01, 0x41, 0x9f, 0x9e, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10, 0x00, 0x00, 0x03, 0x03, 0xc0, 0xf1, 0x42, 0xa4, 0x80}
+	pps = []byte{0x68, 0xcb, 0x83, 0xcb, 0x20}
 )
 
 func nal(header byte, size int) []byte {
@@ -45,18 +45,18 @@ func packetize(t testing.TB, units ...[][]byte) []*rtp.Packet {
 
 // sink is a broadcast that remembers what it got.
 type sink struct {
-	frames        []live.VideoFrame
+	frames        []frame.Video
 	lost, dropped int
 }
 
-func (s *sink) Video(f live.VideoFrame) { s.frames = append(s.frames, f) }
-func (s *sink) Audio(live.AudioFrame)   {}
-func (s *sink) VideoReport(live.Report) {}
-func (s *sink) AudioReport(live.Report) {}
-func (s *sink) Lost(time.Time)          { s.lost++ }
-func (s *sink) Received(int, time.Time) {}
-func (s *sink) Dropped(packets int)     { s.dropped += packets }
-func (s *sink) End(string)              {}
+func (s *sink) Video(f frame.Video)      { s.frames = append(s.frames, f) }
+func (s *sink) Audio(frame.Audio)        {}
+func (s *sink) VideoReport(frame.Report) {}
+func (s *sink) AudioReport(frame.Report) {}
+func (s *sink) Lost(time.Time)           { s.lost++ }
+func (s *sink) Received(int, time.Time)  {}
+func (s *sink) Dropped(packets int)      { s.dropped += packets }
+func (s *sink) End(string)               {}
 
 // feed plays packets through a reader, 1 ms apart.
 func feed(packets []*rtp.Packet) *sink {
@@ -106,7 +106,7 @@ func TestAccessUnits(t *testing.T) {
 		if key := cmaf.NALType(unit[0]) == cmaf.NALSPS; f.Key != key {
 			t.Errorf("frame %d: key %t", i, f.Key)
 		}
-		if f.Key && (!bytes.Equal(f.SPS, sps) || !bytes.Equal(f.PPS, pps)) {
+		if f.Key && (!bytes.Equal(f.Config.SPS, sps) || !bytes.Equal(f.Config.PPS, pps)) {
 			t.Errorf("frame %d has not its parameter sets", i)
 		}
 	}
