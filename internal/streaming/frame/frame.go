@@ -33,3 +33,19 @@ type Report struct {
 	NTP       uint64 // 32.32 fixed point seconds
 	Timestamp uint32 // in the track's timescale
 }
+
+// Tap hears the frames of a stream as they go into its packager, with their
+// places on the stream's timeline. It is called under the stream's lock, so it
+// must not block, and not call the stream.
+type Tap interface {
+	// Video takes the next access unit; at is its decoding time in ticks of 90 kHz
+	// since the stream's first key frame.
+	Video(f Video, at int64)
+	// Audio takes the next packet; at is its time in the track's timescale.
+	Audio(f Audio, at int64)
+	// Break says that the publisher was away or another one came: the next
+	// picture is a key frame, and times may jump.
+	Break()
+	// End is the last call.
+	End()
+}
