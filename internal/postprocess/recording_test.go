@@ -95,7 +95,7 @@ func (r remuxer) Remux(ctx context.Context, prefix string, w io.Writer) (postpro
 	for i, info := range list {
 		sources[i] = segment{r.objects, prefix + "/init.mp4", info.Key}
 	}
-	info, err := cmaf.Remux(ctx, w, sources, nil)
+	info, err := cmaf.Remux(ctx, w, sources, nil, nil)
 	return postprocess.Media{DurationMillis: info.DurationMS, Width: info.Width, Height: info.Height}, err
 }
 

@@ -21,5 +21,5 @@ func (s *Service) Remux(ctx context.Context, prefix string, w io.Writer) (cmaf.I
 	if len(sources) == 0 {
 		return cmaf.Info{}, errs.New(errs.NotFound, "the recording has no segments")
 	}
-	return cmaf.Remux(ctx, w, sources, nil)
+	return cmaf.Remux(ctx, w, sources, nil, nil)
 }

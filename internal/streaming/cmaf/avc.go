@@ -2,7 +2,6 @@ package cmaf
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 )
@@ -46,14 +45,6 @@ func ParseAVC(sps, pps []byte) (VideoConfig, error) {
 		SPS:   append([]byte(nil), sps...), PPS: append([]byte(nil), pps...),
 		Width: info.width, Height: info.height,
 	}, nil
-}
-
-// CodecString returns the name for a CODECS attribute (RFC 6381): "avc1.42e01f".
-func (c VideoConfig) CodecString() string {
-	if len(c.SPS) < 4 {
-		return "avc1"
-	}
-	return "avc1." + hex.EncodeToString(c.SPS[1:4])
 }
 
 // spsInfo is what the packager needs of a sequence parameter set.

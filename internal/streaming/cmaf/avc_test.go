@@ -3,6 +3,7 @@ package cmaf
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -73,9 +74,20 @@ func TestParseAAC(t *testing.T) {
 	if err != nil || c.SampleRate != 44100 || c.Channels != 2 || c.CodecString() != "mp4a.40.2" || c.Timescale() != 44100 {
 		t.Errorf("%+v, %v", c, err)
 	}
+	// HE-AAC, announced: a core of 22050 Hz under 44100 Hz. Not announced, and in
+	// the backward compatible way: the core alone.
+	for asc, want := range map[string]string{"2b9208": "22050 2 mp4a.40.5", "eb8a08": "22050 1 mp4a.40.29",
+		"1390": "22050 2 mp4a.40.2", "139056e5a0": "22050 2 mp4a.40.2"} {
+		c, err := ParseAAC(unhex(asc))
+		if got := fmt.Sprintf("%d %d %s", c.SampleRate, c.Channels, c.CodecString()); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %s", asc, got, err, want)
+		}
+	}
 	for _, test := range []struct{ asc, says string }{
 		{"", "ends too early"},
-		{"2a10", "object type 5"},
+		{"0a10", "object type 1"},
+		{"2b92", "ends too early"},
+		{"1214", "960 samples"},
 		{"1690", "sample rate"},
 		{"1238", "channel configuration 7"},
 		{strings.Repeat("12", 65), "at most 64"},

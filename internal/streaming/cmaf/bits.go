@@ -57,3 +57,13 @@ func (r *bitReader) se() int32 {
 	}
 	return -int32(v / 2)
 }
+
+// skip passes over n bits.
+func (r *bitReader) skip(n int) {
+	if r.err == nil && n > len(r.data)*8-r.pos {
+		r.err = errShort
+	}
+	if r.err == nil {
+		r.pos += n
+	}
+}

@@ -23,6 +23,7 @@ func tool(t testing.TB, name string, args ...string) []byte {
 	}
 	cmd := exec.Command(name, append([]string{"-v", "error"}, args...)...)
 	var out, errs bytes.Buffer
+	cmd.Env = append(os.Environ(), "SVT_LOG=1") // SVT-AV1 says errors alone
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil || errs.Len() > 0 {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, errs.Bytes())
@@ -41,7 +42,8 @@ type clip struct {
 type clipSpec struct {
 	size    string // "640x360"; empty: no video
 	seconds float64
-	x264    []string // more options
+	codec   string   // "libx265"; empty: libx264
+	video   []string // more options
 	audio   string   // "libopus", "aac"; empty: none
 	colour  string   // a plain picture instead of the test picture
 }
@@ -49,15 +51,18 @@ type clipSpec struct {
 // encode makes a clip of a test picture and a tone.
 func encode(t testing.TB, spec clipSpec) clip {
 	t.Helper()
+	if spec.codec == "libvpx" {
+		return encodeVP8(t, spec)
+	}
 	path := filepath.Join(t.TempDir(), "clip.mp4")
-	tool(t, "ffmpeg", append(spec.arguments(), path)...)
+	tool(t, "ffmpeg", append(spec.arguments(), "-use_editlist", "0", path)...)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := clip{}
 	if spec.size != "" {
-		config, err := parseAvc1(sampleEntry(t, data, "avc1").body)
+		config, err := parseVideoEntry(sampleEntry(t, data, spec.entry()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,6 +76,26 @@ func encode(t testing.TB, spec clipSpec) clip {
 		c.init.Audio = &config
 	}
 	c.addPackets(t, path, data)
+	return c
+}
+
+// encodeVP8 makes a clip of VP8 through an IVF file, because ffmpeg does not
+// write it into MP4. It has no audio.
+func encodeVP8(t testing.TB, spec clipSpec) clip {
+	t.Helper()
+	spec.audio = ""
+	data := tool(t, "ffmpeg", append(spec.arguments(), "-f", "ivf", "-")...)
+	var c clip
+	for at := 32; at+12 <= len(data); {
+		frame := data[at+12 : at+12+int(binary.LittleEndian.Uint32(data[at:]))]
+		at += 12 + len(frame)
+		c.video = append(c.video, Sample{Duration: VideoTimescale / 30, Key: frame[0]&1 == 0, Data: frame})
+	}
+	config, err := ParseVP8(c.video[0].Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.init.Video = &config
 	return c
 }
 
@@ -91,11 +116,33 @@ func (spec clipSpec) arguments() []string {
 			"-c:a", spec.audio, "-ac", "2", "-b:a", "64k")
 	}
 	if spec.size != "" {
-		args = append(args, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p",
-			"-g", fps, "-sc_threshold", "0", "-bf", "0", "-video_track_timescale", "90000")
-		args = append(args, spec.x264...)
+		args = append(args, "-g", fps, "-pix_fmt", "yuv420p", "-video_track_timescale", "90000", "-c:v")
+		args = append(args, spec.encoder()...)
+		args = append(args, spec.video...)
 	}
-	return append(args, "-use_editlist", "0")
+	return args
+}
+
+// encoder returns the encoder and its options, as fast as they get.
+func (spec clipSpec) encoder() []string {
+	switch spec.codec {
+	case "libx265":
+		return []string{"libx265", "-preset", "ultrafast", "-tag:v", "hvc1",
+			"-x265-params", "log-level=none:scenecut=0:bframes=0:keyint=30:min-keyint=30"}
+	case "libvpx", "libvpx-vp9":
+		return []string{spec.codec, "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"}
+	case "libaom-av1":
+		return []string{spec.codec, "-usage", "realtime", "-cpu-used", "8", "-lag-in-frames", "0"}
+	case "libsvtav1":
+		return []string{spec.codec, "-preset", "12"}
+	}
+	return []string{"libx264", "-preset", "ultrafast", "-sc_threshold", "0", "-bf", "0"}
+}
+
+// entry returns the sample entry that ffmpeg writes.
+func (spec clipSpec) entry() string {
+	return map[string]string{"": "avc1", "libx265": "hvc1", "libvpx": "vp08", "libvpx-vp9": "vp09",
+		"libaom-av1": "av01", "libsvtav1": "av01"}[spec.codec]
 }
 
 // addPackets takes the samples out of a file where ffprobe finds them.

@@ -1,9 +1,11 @@
 // Package cmaf writes and reads fragmented MP4 as CMAF wants it, and copies
 // such fragments into one progressive MP4. It is pure: bytes in, bytes out.
 //
-// Boxes follow ISO/IEC 14496-12 (ISOBMFF), H.264 in them 14496-15, the profile
-// of it all 23000-19 (CMAF), and Opus "Encapsulation of Opus in ISOBMFF".
-// A file has at most one video track (id 1) and one audio track (id 2).
+// Boxes follow ISO/IEC 14496-12 (ISOBMFF), H.264 and H.265 in them 14496-15, the
+// profile of it all 23000-19 (CMAF), AV1 and Opus "AV1 Codec ISO Media File
+// Format Binding" and "Encapsulation of Opus in ISOBMFF", VP8 and VP9 "VP Codec
+// ISO Media File Format Binding". A file has at most one video track (id 1) and
+// one audio track (id 2); Reader alone takes files with other ids.
 package cmaf
 
 import "bytes"
@@ -93,7 +95,7 @@ func (c AudioCodec) String() string {
 // AudioConfig describes an audio track.
 type AudioConfig struct {
 	Codec      AudioCodec
-	SampleRate int    // Hz; of Opus: the encoder's input, for information only
+	SampleRate int    // Hz; of Opus: the encoder's input, for information only; of HE-AAC: the core's
 	Channels   int    // 1 or 2
 	PreSkip    uint16 // Opus only: samples at 48 kHz to drop at the start
 	ASC        []byte // AAC only: the AudioSpecificConfig (14496-3, 1.6.2.1)
@@ -106,14 +108,6 @@ func (c AudioConfig) Timescale() uint32 {
 		return OpusTimescale
 	}
 	return uint32(c.SampleRate)
-}
-
-// CodecString returns the name for a CODECS attribute (RFC 6381).
-func (c AudioConfig) CodecString() string {
-	if c.Codec == Opus {
-		return "opus"
-	}
-	return "mp4a.40.2"
 }
 
 // Equal tells whether both describe the same track.

@@ -17,9 +17,15 @@ func TestSegmentsDecode(t *testing.T) {
 		{"H264 and Opus", clipSpec{size: "320x180", seconds: 2, audio: "libopus"}},
 		{"H264 and AAC", clipSpec{size: "320x180", seconds: 2, audio: "aac"}},
 		{"video alone", clipSpec{size: "320x180", seconds: 2}},
-		{"B-frames", clipSpec{size: "320x180", seconds: 3, audio: "libopus", x264: []string{"-bf", "2", "-profile:v", "high"}}},
-		{"4:4:4", clipSpec{size: "322x182", seconds: 1, x264: []string{"-pix_fmt", "yuv444p"}}},
-		{"baseline, odd cropping", clipSpec{size: "426x238", seconds: 1, x264: []string{"-profile:v", "baseline"}}},
+		{"B-frames", clipSpec{size: "320x180", seconds: 3, audio: "libopus", video: []string{"-bf", "2", "-profile:v", "high"}}},
+		{"4:4:4", clipSpec{size: "322x182", seconds: 1, video: []string{"-pix_fmt", "yuv444p"}}},
+		{"H265 and AAC", clipSpec{size: "320x180", seconds: 2, audio: "aac", codec: "libx265"}},
+		{"H265 with B-frames", clipSpec{size: "320x180", seconds: 2, codec: "libx265", video: []string{"-x265-params", "log-level=none:bframes=3"}}},
+		{"VP8", clipSpec{size: "322x182", seconds: 1, codec: "libvpx"}},
+		{"VP9 and Opus", clipSpec{size: "320x180", seconds: 2, audio: "libopus", codec: "libvpx-vp9"}},
+		{"AV1 and Opus", clipSpec{size: "320x180", seconds: 2, audio: "libopus", codec: "libaom-av1"}},
+		{"AV1 of SVT", clipSpec{size: "320x180", seconds: 1, codec: "libsvtav1"}},
+		{"baseline, odd cropping", clipSpec{size: "426x238", seconds: 1, video: []string{"-profile:v", "baseline"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -30,6 +36,10 @@ func TestSegmentsDecode(t *testing.T) {
 			p := probe(t, path)
 			for _, s := range p.Streams {
 				want := len(c.audio)
+				if name := map[string]string{"": "h264", "libx265": "hevc", "libvpx": "vp8", "libvpx-vp9": "vp9",
+					"libaom-av1": "av1", "libsvtav1": "av1"}[test.spec.codec]; s.CodecType == "video" && s.CodecName != name {
+					t.Errorf("ffprobe says it is %s", s.CodecName)
+				}
 				if s.CodecType == "video" {
 					want = len(c.video)
 					if size := strconv.Itoa(s.Width) + "x" + strconv.Itoa(s.Height); size != test.spec.size {
@@ -54,7 +64,7 @@ func TestParseAVCSizes(t *testing.T) {
 		size, codec string
 		width       int
 		height      int
-		x264        []string
+		video       []string
 	}{
 		{"640x360", "avc1.42c01e", 640, 360, []string{"-profile:v", "baseline"}},
 		{"1920x1080", "avc1.4d4028", 1920, 1080, []string{"-profile:v", "main", "-preset", "veryfast"}},
@@ -65,7 +75,7 @@ func TestParseAVCSizes(t *testing.T) {
 	} {
 		t.Run(test.size, func(t *testing.T) {
 			t.Parallel()
-			c := encode(t, clipSpec{size: test.size, seconds: 0.2, x264: test.x264})
+			c := encode(t, clipSpec{size: test.size, seconds: 0.2, video: test.video})
 			v := c.init.Video
 			if v.Width != test.width || v.Height != test.height {
 				t.Errorf("%dx%d, want %s", v.Width, v.Height, test.size)

@@ -3,6 +3,7 @@ package cmaf
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -43,7 +44,7 @@ func TestParseInitRefuses(t *testing.T) {
 		{"cut off", "bytes, ", good[:len(good)-1]},
 		{"too large", "at most", make([]byte, maxInit+1)},
 		{"no tracks", "no track", bytes.ReplaceAll(good, []byte("trak"), []byte("free"))},
-		{"another codec", `"hvc1"`, replace("avc1", "hvc1")},
+		{"another codec", `"xvc1"`, replace("avc1", "xvc1")},
 		{"no avcC", "no avcC", replace("avcC", "hvcC")},
 		{"no dOps", "no dOps", replace("dOps", "xOps")},
 		{"five channels", "5 channels", replace("dOps\x00\x02", "dOps\x00\x05")},
@@ -68,6 +69,7 @@ func twice(init []byte) []byte {
 	}
 	w := boxWriter{}
 	at := w.open("moov")
+	w.mvhd(1000, 0, 3)
 	for range 2 {
 		t := w.open("trak")
 		w.bytes(trak)
@@ -102,6 +104,9 @@ func TestFragmentRoundTrip(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			prefix := AppendSegmentType(nil)
 			data := test.f.AppendTo(bytes.Clone(prefix))
+			if head := len(test.f.AppendHead(nil)); head != test.f.HeadSize() {
+				t.Errorf("the head has %d bytes, HeadSize says %d", head, test.f.HeadSize())
+			}
 			data = (&Fragment{Sequence: 99, Audio: audio}).AppendTo(data)
 			infos, err := ReadSegment(bytes.NewReader(data))
 			if err != nil {
@@ -177,6 +182,55 @@ func TestReadSegmentRefuses(t *testing.T) {
 	}
 }
 
+// One copy of the samples serves a file with audio and one without: each is
+// its own head and a slice. A part takes one allocation.
+func TestSharedSamples(t *testing.T) {
+	f := part()
+	for i := range f.Video.Samples {
+		f.Video.Samples[i].CompositionOffset = int32(i) * 100
+		f.Video.Samples[i].Duration += uint32(i)
+	}
+	var muxed, alone, shared []byte
+	var videoSize int
+	build := func() {
+		video := Fragment{Sequence: f.Sequence, Video: f.Video}
+		buf := make([]byte, 0, f.HeadSize()+video.HeadSize()+f.Video.Size()+f.Audio.Size())
+		buf = f.AppendHead(buf)
+		muxed = buf[:len(buf):len(buf)]
+		buf = video.AppendHead(buf)
+		alone = buf[len(muxed):]
+		media := len(buf)
+		buf = AppendSamples(buf, f.Video)
+		videoSize = len(buf) - media
+		buf = AppendSamples(buf, f.Audio)
+		shared = buf[media:]
+	}
+	if n := testing.AllocsPerRun(20, build); n != 1 {
+		t.Errorf("%v allocations, want 1", n)
+	}
+	for _, test := range []struct {
+		name string
+		f    Fragment
+		data []byte
+	}{
+		{"muxed", *f, slices.Concat(muxed, shared)},
+		{"video alone", Fragment{Video: f.Video}, slices.Concat(alone, shared[:videoSize])},
+	} {
+		if !bytes.Equal(test.data, test.f.AppendTo(nil)) {
+			t.Errorf("%s: the shared bytes differ from those of AppendTo", test.name)
+		}
+		infos, err := ReadSegment(bytes.NewReader(test.data))
+		if err != nil || len(infos) != 1 {
+			t.Fatalf("%s: %+v, %v", test.name, infos, err)
+		}
+		compareRun(t, test.name, test.f.Video, infos[0].Video, test.data)
+		compareRun(t, test.name, test.f.Audio, infos[0].Audio, test.data)
+	}
+	if n := testing.AllocsPerRun(20, func() { f.AppendTo(nil) }); n != 1 {
+		t.Errorf("AppendTo takes %v allocations, want 1", n)
+	}
+}
+
 // part is a part as the live packager makes it: 0.2 s at 2.5 Mbit/s.
 func part() *Fragment {
 	f := &Fragment{Video: &Run{}, Audio: &Run{}}
@@ -189,6 +243,18 @@ func part() *Fragment {
 	return f
 }
 
+// BenchmarkHead makes the heads of a part that is served with and without audio.
+func BenchmarkHead(b *testing.B) {
+	f := part()
+	video := Fragment{Video: f.Video}
+	b.ReportAllocs()
+	for b.Loop() {
+		buf := make([]byte, 0, f.HeadSize()+video.HeadSize())
+		_ = video.AppendHead(f.AppendHead(buf))
+	}
+}
+
+// BenchmarkFragment appends a part to a buffer that is large enough.
 func BenchmarkFragment(b *testing.B) {
 	f := part()
 	var buf []byte

@@ -3,6 +3,7 @@ package cmaf
 import (
 	"bytes"
 	"context"
+	"io"
 	"reflect"
 	"testing"
 )
@@ -80,7 +81,8 @@ func FuzzParseInit(f *testing.F) {
 func FuzzReadSegment(f *testing.F) {
 	small := &Run{BaseTime: 90, Samples: []Sample{
 		{Duration: 3000, Key: true, Data: []byte("I")}, {Duration: 2000, CompositionOffset: -5, Data: []byte("PP")}}}
-	f.Add((&Fragment{Sequence: 1, Video: small, Audio: small}).AppendTo(AppendSegmentType(nil)))
+	media := (&Fragment{Sequence: 1, Video: small, Audio: small}).AppendTo(AppendSegmentType(nil))
+	f.Add(media)
 	init := Init{Video: testVideo(f), Audio: testOpus()}.Marshal()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		fragments, err := ReadSegment(bytes.NewReader(data))
@@ -101,9 +103,13 @@ func FuzzReadSegment(f *testing.F) {
 			}
 		}
 		source := memorySource{init, data}
+		both := []Source{source, memorySource{init, media}, source}
+		if _, err := Remux(context.Background(), io.Discard, both, both, nil); err != nil {
+			_, _ = Remux(context.Background(), io.Discard, both[:1], both[1:], nil)
+		}
 		size := int64(0)
 		count := writerFunc(func(b []byte) (int, error) { size += int64(len(b)); return len(b), nil })
-		info, err := Remux(context.Background(), count, []Source{source, source}, nil)
+		info, err := Remux(context.Background(), count, []Source{source, source}, nil, nil)
 		if err == nil && info.Size != size {
 			t.Errorf("%d bytes written, Info says %d", size, info.Size)
 		}

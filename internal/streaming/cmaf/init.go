@@ -19,7 +19,7 @@ func (i Init) Marshal() []byte {
 		t := trackHeader{id: VideoTrackID, timescale: VideoTimescale, video: true,
 			width: i.Video.Width, height: i.Video.Height}
 		end := w.openTrack(t)
-		w.emptyTables(func() { w.avc1(*i.Video) })
+		w.emptyTables(func() { w.videoEntry(*i.Video) })
 		w.closeTrack(end)
 	}
 	if i.Audio != nil {

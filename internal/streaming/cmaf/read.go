@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Limits on what is read, far above what this package writes.
@@ -14,6 +15,7 @@ const (
 	maxSegment     = 256 << 20 // bytes of a segment
 	maxFragments   = 10_000    // in a segment
 	maxRunSamples  = 200_000   // of a track in a fragment
+	maxSamples     = 2_000_000 // in a segment
 	maxBoxesInABox = 256
 )
 
@@ -26,8 +28,7 @@ type SampleInfo struct {
 	Key               bool
 }
 
-// RunInfo is the samples of one track in a stored fragment. They lie side by
-// side from the first one's Offset on.
+// RunInfo is the samples of one track in a stored fragment.
 type RunInfo struct {
 	BaseTime uint64 // in the track's timescale
 	Samples  []SampleInfo
@@ -46,11 +47,12 @@ func (r *RunInfo) Duration() uint64 {
 type FragmentInfo struct {
 	Sequence     uint32
 	Video, Audio *RunInfo
+	Events       []EventMessage // that stand before it
 }
 
-// ReadSegment lists the fragments of a segment that this package wrote. It
-// reads the headers alone and seeks over the media. A segment cut off in the
-// middle of a fragment is an error.
+// ReadSegment lists the fragments of a segment that this package wrote, with
+// the events before them. It reads the headers alone and seeks over the media.
+// A segment cut off in the middle of a fragment is an error.
 func ReadSegment(r io.ReadSeeker) ([]FragmentInfo, error) {
 	end, err := r.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -59,36 +61,82 @@ func ReadSegment(r io.ReadSeeker) ([]FragmentInfo, error) {
 	if end > maxSegment {
 		return nil, fmt.Errorf("the segment has %d bytes, at most %d are read", end, maxSegment)
 	}
-	var fragments []FragmentInfo
-	var moof []byte
+	l := segmentReader{r: r, end: end}
 	for at := int64(0); at < end; {
 		kind, header, size, err := boxAt(r, at, end)
 		if err != nil {
 			return nil, err
 		}
-		switch kind {
-		case "moof":
-			if size > maxMoof {
-				return nil, fmt.Errorf("the moof at %d has %d bytes, at most %d are read", at, size, maxMoof)
-			}
-			if len(fragments) >= maxFragments {
-				return nil, fmt.Errorf("the segment has more than %d fragments", maxFragments)
-			}
-			moof = append(moof[:0], make([]byte, size-header)...)
-			if _, err := io.ReadFull(r, moof); err != nil {
-				return nil, fmt.Errorf("read the moof at %d: %w", at, err)
-			}
-			f, err := parseMoof(moof, at, end)
-			if err != nil {
-				return nil, fmt.Errorf("the moof at %d: %w", at, err)
-			}
-			fragments = append(fragments, f)
-		case "moov", "ftyp":
-			return nil, errors.New("this is an init segment or a whole file, not a media segment")
+		if err := l.box(kind, at, size-header); err != nil {
+			return nil, fmt.Errorf("the %s at %d: %w", kind, at, err)
 		}
 		at += size
 	}
-	return fragments, nil
+	return l.fragments, nil
+}
+
+// segmentReader collects what ReadSegment finds.
+type segmentReader struct {
+	r         io.Reader
+	end       int64
+	moof      []byte // the newest, its memory is used again
+	events    []EventMessage
+	fragments []FragmentInfo
+	samples   int // in them
+}
+
+// box reads the contents of a box that stands at a place.
+func (l *segmentReader) box(kind string, at, size int64) error {
+	switch kind {
+	case "emsg":
+		return l.event(size)
+	case "moov", "ftyp":
+		return errors.New("this is an init segment or a whole file, not a media segment")
+	case "moof":
+	default:
+		return nil
+	}
+	if size > maxMoof {
+		return fmt.Errorf("it has %d bytes, at most %d are read", size, maxMoof)
+	}
+	if len(l.fragments) >= maxFragments {
+		return fmt.Errorf("the segment has more than %d fragments", maxFragments)
+	}
+	l.moof = slices.Grow(l.moof[:0], int(size))[:size]
+	if _, err := io.ReadFull(l.r, l.moof); err != nil {
+		return err
+	}
+	f, err := parseMoof(l.moof, at, l.end, ownTracks())
+	if err != nil {
+		return err
+	}
+	for _, run := range []*RunInfo{f.Video, f.Audio} {
+		if run != nil {
+			l.samples += len(run.Samples)
+		}
+	}
+	if l.samples > maxSamples {
+		return fmt.Errorf("the segment has more than %d samples", maxSamples)
+	}
+	f.Events, l.events = l.events, nil
+	l.fragments = append(l.fragments, f)
+	return nil
+}
+
+func (l *segmentReader) event(size int64) error {
+	if size > maxEvent || len(l.events) >= maxFragmentEvents {
+		return fmt.Errorf("event %d before a fragment has %d bytes; at most %d of %d are read",
+			len(l.events)+1, size, maxFragmentEvents, maxEvent)
+	}
+	body := make([]byte, size)
+	if _, err := io.ReadFull(l.r, body); err != nil {
+		return err
+	}
+	e, ok, err := parseEvent(body)
+	if ok {
+		l.events = append(l.events, e)
+	}
+	return err
 }
 
 // boxAt reads the header of the box at a place and leaves r behind it.
@@ -167,8 +215,10 @@ type fields struct {
 }
 
 func (f *fields) take(n int) []byte {
-	if f.err != nil || n > len(f.b) {
+	if f.err == nil && n > len(f.b) {
 		f.err = errShort
+	}
+	if f.err != nil {
 		return nil
 	}
 	v := f.b[:n]

@@ -5,8 +5,7 @@ import (
 	"fmt"
 )
 
-// ParseInit reads an init segment that Init.Marshal wrote. Tracks are told
-// apart by their ids.
+// ParseInit reads an init segment that Init.Marshal wrote.
 func ParseInit(data []byte) (Init, error) {
 	if len(data) > maxInit {
 		return Init{}, fmt.Errorf("the init segment has %d bytes, at most %d are read", len(data), maxInit)
@@ -15,26 +14,87 @@ func ParseInit(data []byte) (Init, error) {
 	if err != nil {
 		return Init{}, fmt.Errorf("init segment: %w", err)
 	}
+	m, err := parseMovie(moov)
+	return m.init, err
+}
+
+// movie is what a moov says: the tracks, and how their fragments are read.
+type movie struct {
+	init      Init
+	timescale uint32
+	tracks    []track
+}
+
+// track is a track of a file that need not be this package's.
+type track struct {
+	id        uint32
+	video     bool
+	timescale uint32
+	defaults  trafDefaults
+	delay     uint64 // of its edit list: in the movie's timescale, before it starts
+	mediaTime int64  // of its edit list: what is shown first, in its timescale
+}
+
+// ownTracks returns the tracks as this package writes them.
+func ownTracks() []track {
+	return []track{{id: VideoTrackID, video: true}, {id: AudioTrackID}}
+}
+
+// parseMovie reads the contents of a moov with at most one track of a kind.
+func parseMovie(moov []byte) (movie, error) {
 	boxes, err := children(moov)
 	if err != nil {
-		return Init{}, fmt.Errorf("moov: %w", err)
+		return movie{}, fmt.Errorf("moov: %w", err)
 	}
-	var init Init
+	m := movie{}
+	if m.timescale, err = parseTimescale(moov, "mvhd"); err != nil {
+		return movie{}, err
+	}
 	for _, b := range boxes {
 		if b.kind != "trak" {
 			continue
 		}
-		if err := init.addTrack(b.body); err != nil {
-			return Init{}, fmt.Errorf("trak: %w", err)
+		if err := m.addTrack(b.body); err != nil {
+			return movie{}, fmt.Errorf("trak: %w", err)
 		}
 	}
-	if init.Video == nil && init.Audio == nil {
-		return Init{}, errors.New("the init segment has no track")
+	if len(m.tracks) == 0 {
+		return movie{}, errors.New("the init segment has no track")
 	}
-	return init, nil
+	mvex, err := find(moov, "mvex")
+	if err != nil {
+		return m, nil // then no track has defaults
+	}
+	if boxes, err = children(mvex); err != nil {
+		return movie{}, fmt.Errorf("mvex: %w", err)
+	}
+	for _, b := range boxes {
+		if b.kind == "trex" {
+			m.addDefaults(b.body)
+		}
+	}
+	return m, nil
 }
 
-func (i *Init) addTrack(trak []byte) error {
+// addDefaults reads a trex (14496-12, 8.8.3).
+func (m *movie) addDefaults(trex []byte) {
+	r := fields{b: trex}
+	r.u32()
+	id := r.u32()
+	r.u32() // default_sample_description_index
+	d := trafDefaults{duration: r.u32(), size: r.u32(), flags: r.u32()}
+	for i := range m.tracks {
+		if m.tracks[i].id == id && r.err == nil {
+			m.tracks[i].defaults = d
+		}
+	}
+}
+
+func (m *movie) addTrack(trak []byte) error {
+	t, err := parseTrackHeaders(trak)
+	if err != nil {
+		return err
+	}
 	stsd, err := find(trak, "mdia", "minf", "stbl", "stsd")
 	if err != nil {
 		return err
@@ -49,120 +109,108 @@ func (i *Init) addTrack(trak []byte) error {
 	if len(entries) != 1 {
 		return fmt.Errorf("it has %d sample entries, not 1", len(entries))
 	}
-	entry := entries[0]
-	switch entry.kind {
-	case "avc1":
-		if i.Video != nil {
-			return errors.New("a second video track")
-		}
-		c, err := parseAvc1(entry.body)
-		if err != nil {
-			return fmt.Errorf("avc1: %w", err)
-		}
-		i.Video = &c
-	case "Opus", "mp4a":
-		if i.Audio != nil {
-			return errors.New("a second audio track")
-		}
-		c, err := parseAudioEntry(entry)
-		if err != nil {
-			return fmt.Errorf("%s: %w", entry.kind, err)
-		}
-		i.Audio = &c
-	default:
-		return fmt.Errorf("a sample entry %q", entry.kind)
+	if t.video, err = m.init.addEntry(entries[0]); err != nil {
+		return err
 	}
+	m.tracks = append(m.tracks, t)
 	return nil
 }
 
-func parseAvc1(body []byte) (VideoConfig, error) {
-	const fixed = 78 // bytes before the boxes in a visual sample entry
-	if len(body) < fixed {
-		return VideoConfig{}, errShort
-	}
-	avcC, err := find(body[fixed:], "avcC")
+// parseTrackHeaders reads tkhd, mdhd and elst (14496-12, 8.3.2, 8.4.2, 8.6.6).
+func parseTrackHeaders(trak []byte) (track, error) {
+	var t track
+	tkhd, err := find(trak, "tkhd")
 	if err != nil {
-		return VideoConfig{}, err
+		return track{}, err
 	}
-	r := fields{b: avcC}
-	r.take(4)
-	if lengths, count := r.u8(), r.u8(); r.err == nil && (lengths&3 != 3 || count&31 != 1) {
-		return VideoConfig{}, errors.New("avcC: NAL unit lengths must have 4 bytes and one SPS")
+	r := fields{b: tkhd}
+	r.skipTimes()
+	if t.id = r.u32(); r.err != nil {
+		return track{}, fmt.Errorf("tkhd: %w", r.err)
 	}
-	sps := r.take(int(r.u16()))
-	if n := r.u8(); r.err == nil && n != 1 {
-		return VideoConfig{}, errors.New("avcC: it must have one PPS")
+	if t.timescale, err = parseTimescale(trak, "mdia", "mdhd"); err != nil {
+		return track{}, err
 	}
-	pps := r.take(int(r.u16()))
-	if r.err != nil {
-		return VideoConfig{}, fmt.Errorf("avcC: %w", r.err)
-	}
-	return ParseAVC(sps, pps)
-}
-
-func parseAudioEntry(entry box) (AudioConfig, error) {
-	const fixed = 28 // bytes before the boxes in an audio sample entry
-	if len(entry.body) < fixed {
-		return AudioConfig{}, errShort
-	}
-	if entry.kind == "Opus" {
-		return parseDOps(entry.body[fixed:])
-	}
-	return parseESDS(entry.body[fixed:])
-}
-
-func parseDOps(body []byte) (AudioConfig, error) {
-	dOps, err := find(body, "dOps")
-	if err != nil {
-		return AudioConfig{}, err
-	}
-	r := fields{b: dOps}
-	r.u8() // version
-	c := AudioConfig{Codec: Opus, Channels: int(r.u8()), PreSkip: r.u16(), SampleRate: int(r.u32())}
-	r.u16() // OutputGain
-	family := r.u8()
-	if r.err != nil {
-		return AudioConfig{}, fmt.Errorf("dOps: %w", r.err)
-	}
-	if family != 0 || c.Channels < 1 || c.Channels > 2 {
-		return AudioConfig{}, fmt.Errorf("dOps: %d channels in mapping family %d; mono and stereo in family 0 are read", c.Channels, family)
-	}
-	return c, nil
-}
-
-// parseESDS takes the AudioSpecificConfig out of the nested descriptors
-// (14496-1, 7.2.6).
-func parseESDS(body []byte) (AudioConfig, error) {
-	esds, err := find(body, "esds")
-	if err != nil {
-		return AudioConfig{}, err
-	}
-	r := fields{b: esds}
-	r.u32()
-	es := descriptor(&r, 3)
-	es.take(3)
-	decoder := descriptor(&es, 4)
-	decoder.take(13)
-	asc := descriptor(&decoder, 5)
-	if asc.err != nil {
-		return AudioConfig{}, fmt.Errorf("esds: %w", asc.err)
-	}
-	return ParseAAC(asc.b)
-}
-
-// descriptor opens the next descriptor, which must have the tag.
-func descriptor(r *fields, tag uint8) fields {
-	if got := r.u8(); r.err == nil && got != tag {
-		r.err = fmt.Errorf("descriptor %d where %d belongs", got, tag)
-	}
-	size := 0
-	for range 4 {
-		b := r.u8()
-		size = size<<7 | int(b&0x7f)
-		if b&0x80 == 0 {
-			break
+	if elst, err := find(trak, "edts", "elst"); err == nil {
+		if err := t.addEdits(elst); err != nil {
+			return track{}, fmt.Errorf("elst: %w", err)
 		}
 	}
-	body := r.take(size)
-	return fields{b: body, err: r.err}
+	return t, nil
+}
+
+// parseTimescale reads the units per second of an mvhd or mdhd.
+func parseTimescale(body []byte, path ...string) (uint32, error) {
+	header, err := find(body, path...)
+	if err != nil {
+		return 0, err
+	}
+	r := fields{b: header}
+	r.skipTimes()
+	v := r.u32()
+	if r.err != nil || v == 0 {
+		return 0, fmt.Errorf("%s: it has no timescale", path[len(path)-1])
+	}
+	return v, nil
+}
+
+// skipTimes passes over the version, flags and dates of a header.
+func (f *fields) skipTimes() {
+	if f.u32()>>24 == 1 {
+		f.take(16)
+	} else {
+		f.take(8)
+	}
+}
+
+// addEdits reads empty edits and the first other one.
+func (t *track) addEdits(elst []byte) error {
+	r := fields{b: elst}
+	wide := r.u32()>>24 == 1
+	for range min(r.u32(), maxBoxesInABox) {
+		var duration uint64
+		var mediaTime int64
+		if wide {
+			duration, mediaTime = r.u64(), int64(r.u64())
+		} else {
+			duration, mediaTime = uint64(r.u32()), int64(int32(r.u32()))
+		}
+		r.u32() // media_rate
+		if r.err != nil {
+			return r.err
+		}
+		if mediaTime >= 0 {
+			t.mediaTime = mediaTime
+			return nil
+		}
+		t.delay += duration
+	}
+	return r.err
+}
+
+// addEntry reads a sample entry, and tells whether it is video.
+func (i *Init) addEntry(entry box) (video bool, err error) {
+	switch entry.kind {
+	case "avc1", "avc3", "hvc1", "hev1", "vp08", "vp09", "av01":
+		if i.Video != nil {
+			return true, errors.New("a second video track")
+		}
+		c, err := parseVideoEntry(entry)
+		if err != nil {
+			return true, fmt.Errorf("%s: %w", entry.kind, err)
+		}
+		i.Video = &c
+		return true, nil
+	case "Opus", "mp4a":
+		if i.Audio != nil {
+			return false, errors.New("a second audio track")
+		}
+		c, err := parseAudioEntry(entry)
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", entry.kind, err)
+		}
+		i.Audio = &c
+		return false, nil
+	}
+	return false, fmt.Errorf("a sample entry %q", entry.kind)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // Source is a stored media segment of a recording.
@@ -33,20 +34,25 @@ type Info struct {
 // unchanged. It reads the headers of all segments, then copies their media;
 // memory grows by some 20 bytes a sample and by three segments.
 //
+// audio, unless it is empty, is the segments of an audio rendition that was
+// recorded beside the video, on the same timeline; then audio in the video
+// segments is left out.
+//
 // The timeline is one and without holes: where a segment does not go on where
 // the last one ended (a reconnect, a restart, a lost segment) it is moved
-// there. Every H.264 parameter set has its own sample entry. When there is more
-// than one, key frames carry theirs in-band too, all of them: Chromium heeds
-// neither a change of entry nor, after a seek back, the first one. The audio's
-// codec and sample rate may not change.
+// there, video and audio together. The first picture or sound is presented at
+// 0, with B-frames too. Every parameter set has its own sample entry. When there
+// is more than one, key frames carry theirs in-band too, all of them: Chromium
+// heeds neither a change of entry nor, after a seek back, the first one. The
+// codecs and the audio's sample rate may not change.
 //
 // progress, which may be nil, hears of bytes written out of all, from the
 // moment that the headers have been read. Remux stops with ctx's error.
-func Remux(ctx context.Context, w io.Writer, sources []Source, progress func(done, total int64)) (Info, error) {
+func Remux(ctx context.Context, w io.Writer, video, audio []Source, progress func(done, total int64)) (Info, error) {
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	return remux(ctx, w, sources, progress, maxNarrow)
+	return remux(ctx, w, video, audio, progress, maxNarrow)
 }
 
 // maxNarrow is the most media whose places 32 bits can tell, the tables before
@@ -54,15 +60,10 @@ func Remux(ctx context.Context, w io.Writer, sources []Source, progress func(don
 const maxNarrow = math.MaxUint32
 
 // remux is Remux with 64-bit places in files with more than narrow bytes.
-func remux(ctx context.Context, w io.Writer, sources []Source, progress func(done, total int64), narrow int64) (Info, error) {
+func remux(ctx context.Context, w io.Writer, video, audio []Source, progress func(done, total int64), narrow int64) (Info, error) {
 	plan := newRemuxPlan()
-	for i, source := range sources {
-		if err := ctx.Err(); err != nil {
-			return Info{}, err
-		}
-		if err := plan.read(ctx, i, source); err != nil {
-			return Info{}, fmt.Errorf("segment %d of %d: %w", i+1, len(sources), err)
-		}
+	if err := plan.readAll(ctx, video, audio); err != nil {
+		return Info{}, err
 	}
 	if err := plan.finish(); err != nil {
 		return Info{}, err
@@ -75,7 +76,7 @@ func remux(ctx context.Context, w io.Writer, sources []Source, progress func(don
 	}
 	done := int64(len(head))
 	progress(done, total)
-	payload := payloads{sources: sources}
+	payload := payloads{sources: slices.Concat(video, audio)}
 	for _, c := range plan.order {
 		if err := ctx.Err(); err != nil {
 			return Info{}, err
@@ -117,10 +118,12 @@ func (p *remuxPlan) copyChunk(ctx context.Context, out io.Writer, payload *paylo
 type payloads struct {
 	sources []Source
 	held    [3]heldSegment
+	uses    int
 }
 
 type heldSegment struct {
 	number int // of the source, counted from 1; 0: none
+	used   int // when, in uses
 	data   []byte
 }
 
@@ -132,7 +135,7 @@ func (p *payloads) get(ctx context.Context, piece piece) ([]byte, error) {
 			slot = &p.held[i]
 			break
 		}
-		if p.held[i].number < slot.number {
+		if p.held[i].used < slot.used {
 			slot = &p.held[i]
 		}
 	}
@@ -143,6 +146,8 @@ func (p *payloads) get(ctx context.Context, piece piece) ([]byte, error) {
 		}
 		slot.number = piece.source + 1
 	}
+	p.uses++
+	slot.used = p.uses
 	if piece.offset+piece.size > int64(len(slot.data)) {
 		return nil, errors.New("it became shorter while it was copied")
 	}

@@ -48,7 +48,7 @@ func BenchmarkRemux10Minutes(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if info, err = Remux(context.Background(), out, sources, nil); err != nil {
+		if info, err = Remux(context.Background(), out, sources, nil, nil); err != nil {
 			b.Fatal(err)
 		}
 		if err := out.Close(); err != nil {

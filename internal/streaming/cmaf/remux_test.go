@@ -26,13 +26,19 @@ type remuxed struct {
 // complaint, moov stands before mdat, and Info says what ffprobe says.
 func remuxFile(t *testing.T, sources []Source) remuxed {
 	t.Helper()
+	return remuxBoth(t, sources, nil)
+}
+
+// remuxBoth is remuxFile with an audio rendition beside the video.
+func remuxBoth(t *testing.T, video, audio []Source) remuxed {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "video.mp4")
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var lastDone, lastTotal int64
-	info, err := Remux(context.Background(), f, sources, func(done, total int64) {
+	info, err := Remux(context.Background(), f, video, audio, func(done, total int64) {
 		if done < lastDone || done > total {
 			t.Errorf("progress %d of %d after %d", done, total, lastDone)
 		}
@@ -139,7 +145,7 @@ func TestRemux(t *testing.T) {
 		{"Opus", clipSpec{size: "320x180", seconds: 4, audio: "libopus"}, 2},
 		{"AAC", clipSpec{size: "320x180", seconds: 4, audio: "aac"}, 2},
 		{"video alone", clipSpec{size: "320x180", seconds: 3}, 1},
-		{"B-frames", clipSpec{size: "320x180", seconds: 3, audio: "libopus", x264: []string{"-bf", "3"}}, 2},
+		{"B-frames", clipSpec{size: "320x180", seconds: 3, audio: "libopus", video: []string{"-bf", "3"}}, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -257,16 +263,15 @@ func TestRemuxSkewedReconnect(t *testing.T) {
 	init := Init{Video: testVideo(t), Audio: testOpus()}.Marshal()
 	source := func(f Fragment) Source { return memorySource{init, f.AppendTo(nil)} }
 	plan := newRemuxPlan()
-	for i, s := range []Source{
+	err := plan.readAll(context.Background(), []Source{
 		source(Fragment{Video: video(0, 60), Audio: audio(0, 60)}), // 2 s and 1.2 s
 		source(Fragment{Video: video(180_000, 60), Audio: audio(57_600, 100)}),
 		source(Fragment{Video: video(9_000_000, 60), Audio: audio(4_761_600, 100)}), // 100 s and 99.2 s
 		source(Fragment{Video: video(0, 60)}),
 		source(Fragment{Audio: audio(0, 50)}),
-	} {
-		if err := plan.read(context.Background(), i, s); err != nil {
-			t.Fatal(err)
-		}
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if err := plan.finish(); err != nil {
 		t.Fatal(err)
@@ -324,7 +329,7 @@ func TestRemuxLargeFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := remux(context.Background(), f, c.sources(&clock{}), func(int64, int64) {}, 0); err != nil {
+	if _, err := remux(context.Background(), f, c.sources(&clock{}), nil, func(int64, int64) {}, 0); err != nil {
 		t.Fatal(err)
 	}
 	decode(t, path)
@@ -366,7 +371,7 @@ func TestRemuxRefuses(t *testing.T) {
 		{"shortened", "became shorter", []Source{&shrinkingSource{memorySource: good}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Remux(context.Background(), io.Discard, test.sources, nil)
+			_, err := Remux(context.Background(), io.Discard, test.sources, nil, nil)
 			if err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("the error is %v, it should say %q", err, test.says)
 			}
@@ -374,11 +379,11 @@ func TestRemuxRefuses(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Remux(ctx, io.Discard, []Source{good}, nil); !errors.Is(err, context.Canceled) {
+	if _, err := Remux(ctx, io.Discard, []Source{good}, nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v after a cancel", err)
 	}
 	full := writerFunc(func([]byte) (int, error) { return 0, io.ErrShortWrite })
-	if _, err := Remux(context.Background(), full, []Source{good}, nil); !errors.Is(err, io.ErrShortWrite) {
+	if _, err := Remux(context.Background(), full, []Source{good}, nil, nil); !errors.Is(err, io.ErrShortWrite) {
 		t.Errorf("the error is %v from a writer that fails", err)
 	}
 }

@@ -19,7 +19,10 @@ func (p *remuxPlan) header(narrow int64) []byte {
 	ftyp := w.open("ftyp")
 	w.text("isom")
 	w.u32(0x200)
-	w.text("isomiso2avc1mp41")
+	w.text("isomiso2mp41")
+	if len(p.videoConfigs) > 0 && (p.videoConfigs[0].Codec == H264 || p.videoConfigs[0].Codec == AV1) {
+		w.text(p.videoConfigs[0].entryKind()) // these are brands too
+	}
 	w.close(ftyp)
 
 	wide := p.mediaSize > narrow-(1<<20)-p.tableSize()
@@ -124,7 +127,7 @@ func (p *remuxPlan) writeEntries(w *boxWriter, t *trackPlan) {
 	if t == p.video {
 		w.u32(uint32(len(p.videoConfigs)))
 		for _, c := range p.videoConfigs {
-			w.avc1(c)
+			w.videoEntry(c)
 		}
 	} else {
 		w.u32(uint32(len(p.audioConfigs)))

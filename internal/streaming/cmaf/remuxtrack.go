@@ -52,9 +52,8 @@ type piece struct {
 const maxRunTime = 86400
 
 // add appends the samples of a fragment of a source. shift, in nanoseconds, is
-// added to their times. inBand has the parameter sets of each entry, which go
-// before key samples; nil for audio.
-func (t *trackPlan) add(source, entry int, run *RunInfo, shift int64, inBand [][]byte) error {
+// added to their times. inBand, which may be empty, goes before key samples.
+func (t *trackPlan) add(source, entry int, run *RunInfo, shift int64, inBand []byte) error {
 	base, err := toNS(run.BaseTime, t.timescale)
 	if err != nil {
 		return err
@@ -73,8 +72,8 @@ func (t *trackPlan) add(source, entry int, run *RunInfo, shift int64, inBand [][
 		}
 		c := t.chunks[len(t.chunks)-1]
 		size := s.Size
-		if s.Key && inBand != nil {
-			extra := int64(len(inBand[entry]))
+		if s.Key && len(inBand) > 0 {
+			extra := int64(len(inBand))
 			c.pieces = append(c.pieces, piece{source: -1, offset: int64(entry), size: extra})
 			c.size += extra
 			size += uint32(extra)
@@ -187,6 +186,13 @@ func scale(v, mul, div int64) int64 {
 	lo, carry := bits.Add64(lo, uint64(div/2), 0)
 	quotient, _ := bits.Div64((hi+carry)%uint64(div), lo, uint64(div))
 	return sign * int64(quotient)
+}
+
+// fits tells whether scale can give the value.
+func fits(v, mul, div int64) bool {
+	hi, lo := bits.Mul64(uint64(v), uint64(mul))
+	_, carry := bits.Add64(lo, uint64(div), 0)
+	return hi+carry < uint64(div)/4
 }
 
 func appendRepeat(list []repeat, value int64) []repeat {
