@@ -17,6 +17,9 @@ type Offer struct {
 	// Video is the codecs it offers, the preferred one first. The host picks one.
 	Video []cmaf.VideoCodec
 	Audio *cmaf.AudioConfig // nil: none
+	// Width and Height of the picture in pixels, where the protocol tells them
+	// before the first one; else 0.
+	Width, Height int
 }
 
 // Host is who broadcasts belong to.
@@ -54,8 +57,9 @@ type Session interface {
 	// could not be used.
 	Received(bytes int, now time.Time)
 	Dropped(packets int)
-	// Leave says that the publisher is gone, once: for good when it said so, else
-	// for a while. It returns when what it means is done.
+	// Leave says that the publisher is gone: for good when it said so, else for a
+	// while. That it is for good may be said later too; nothing else is said
+	// twice. It returns when what it means is done.
 	Leave(forGood bool, reason string)
 }
 

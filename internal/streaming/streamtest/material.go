@@ -1,10 +1,11 @@
 // Package streamtest publishes real media over WHIP, for tests of everything
-// that needs a live stream: H264 and Opus made by ffmpeg, sent by pion in real
+// that needs a live stream: video and Opus made by ffmpeg, sent by pion in real
 // time.
 package streamtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,20 +35,32 @@ type Picture struct {
 	// Flash makes it black, with white and a tone in the first 100 ms of every
 	// second, so that their distance can be measured.
 	Flash bool
+	Codec cmaf.VideoCodec // H264 if 0
+	// Bitrate of the video in bits per second, 800,000 if 0.
+	Bitrate int
+	// KeyEvery is so many frames from one key frame to the next, a second's if 0.
+	KeyEvery int
 }
 
 // Clip is some seconds of video and audio that can be sent again and again.
 type Clip struct {
 	Picture Picture
-	Frames  [][]byte // access units, annex B
+	Frames  [][]byte // access units: H264 and H265 in annex B, AV1 with temporal delimiters
 	Packets [][]byte // Opus, 20 ms each
+}
+
+func (c *Clip) codec() cmaf.VideoCodec {
+	if c.Picture.Codec == 0 {
+		return cmaf.H264
+	}
+	return c.Picture.Codec
 }
 
 // Length is the duration of the clip.
 func (c *Clip) Length() time.Duration { return time.Duration(len(c.Frames)) * frameDuration }
 
-// MakeClip makes a clip with ffmpeg: H264 constrained baseline with a key frame
-// every second, and Opus. Seconds must be whole.
+// MakeClip makes a clip with ffmpeg: video with regular key frames (H264 is
+// constrained baseline), and Opus. Seconds must be whole.
 func MakeClip(ctx context.Context, p Picture, seconds int) (*Clip, error) {
 	ctx, cancel := context.WithTimeout(ctx, makeTimeout)
 	defer cancel()
@@ -66,42 +79,39 @@ func makeClip(ctx context.Context, dir string, p Picture, seconds int) (*Clip, e
 		video = fmt.Sprintf("color=black:size=%dx%d:rate=%d,drawbox=c=white:t=fill:enable='lt(mod(t,1),0.099)'", p.Width, p.Height, FrameRate)
 		audio = "aevalsrc='if(lt(mod(t,1),0.1),0.5*sin(2*PI*1000*t),0)':s=48000"
 	}
-	h264, ogg := filepath.Join(dir, "v.h264"), filepath.Join(dir, "a.ogg")
-	cmd := exec.CommandContext(ctx, "ffmpeg", "-hide_banner", "-v", "error", "-y",
-		"-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio, "-t", fmt.Sprint(seconds),
-		"-map", "0:v", "-c:v", "libx264", "-profile:v", "baseline", "-preset", "veryfast", "-tune", "zerolatency",
-		"-pix_fmt", "yuv420p", "-b:v", "800k", "-g", fmt.Sprint(FrameRate), "-keyint_min", fmt.Sprint(FrameRate),
-		"-sc_threshold", "0", "-x264-params", "aud=1:repeat-headers=1", "-f", "h264", h264,
-		"-map", "1:a", "-c:a", "libopus", "-b:a", "48k", "-ac", "2", "-t", fmt.Sprint(seconds), "-page_duration", "20000", "-f", "ogg", ogg)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("making a clip: %w: %s", err, out)
+	bitrate, keyEvery := fmt.Sprint(cmp.Or(p.Bitrate, 800_000)), fmt.Sprint(cmp.Or(p.KeyEvery, FrameRate))
+	if p.Codec == 0 {
+		p.Codec = cmaf.H264
 	}
-	stream, err := os.ReadFile(h264)
+	encoder, err := encoderOf(p.Codec)
 	if err != nil {
 		return nil, err
 	}
-	clip := &Clip{Picture: p, Frames: accessUnits(stream)}
+	bitstream, ogg := filepath.Join(dir, "video"), filepath.Join(dir, "a.ogg")
+	length := fmt.Sprint(seconds)
+	arguments := []string{
+		"-hide_banner", "-v", "error", "-y", "-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio, "-t", length, "-map", "0:v",
+	}
+	arguments = append(append(arguments, encoder.command()...),
+		"-pix_fmt", "yuv420p", "-b:v", bitrate, "-minrate", bitrate, "-maxrate", bitrate, "-bufsize", bitrate,
+		"-g", keyEvery, "-keyint_min", keyEvery, "-f", encoder.container, bitstream,
+		"-map", "1:a", "-c:a", "libopus", "-b:a", "48k", "-ac", "2", "-t", length, "-page_duration", "20000", "-f", "ogg", ogg)
+	if out, err := exec.CommandContext(ctx, "ffmpeg", arguments...).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("making a clip: %w: %s", err, out)
+	}
+	stream, err := os.ReadFile(bitstream)
+	if err != nil {
+		return nil, err
+	}
+	clip := &Clip{Picture: p}
+	if clip.Frames, err = encoder.split(stream); err != nil {
+		return nil, err
+	}
 	if len(clip.Frames) != seconds*FrameRate {
 		return nil, fmt.Errorf("the clip has %d frames, not %d", len(clip.Frames), seconds*FrameRate)
 	}
 	clip.Packets, err = packets(ogg, seconds*int(time.Second/audioDuration))
 	return clip, err
-}
-
-// accessUnits splits a byte stream at its delimiters.
-func accessUnits(stream []byte) [][]byte {
-	var units [][]byte
-	for _, nal := range cmaf.SplitAnnexB(stream) {
-		if cmaf.NALType(nal) == cmaf.NALAUD {
-			units = append(units, nil)
-			continue
-		}
-		if len(units) > 0 {
-			u := &units[len(units)-1]
-			*u = append(append(*u, 0, 0, 0, 1), nal...)
-		}
-	}
-	return units
 }
 
 // packets reads up to n Opus packets of an Ogg file with one packet a page.

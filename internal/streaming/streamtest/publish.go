@@ -8,13 +8,16 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
 	"github.com/pion/logging"
+	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 	"github.com/pion/webrtc/v4/pkg/media"
 )
@@ -27,7 +30,7 @@ const (
 // Options says what is published.
 type Options struct {
 	// Clips are sent one after the other; then the last one again and again.
-	// With clips of different sizes the resolution changes.
+	// With clips of different sizes the resolution changes. They have one codec.
 	Clips []*Clip
 	// Repeat is how often each clip but the last is sent, once if 0.
 	Repeat int
@@ -37,8 +40,15 @@ type Options struct {
 	MuteAfter time.Duration
 	// Duration of what is sent; 0: until Stop or Vanish.
 	Duration time.Duration
+	// TCP sends over ICE's TCP alone (RFC 6544), from the publisher's side.
+	TCP bool
 	// DropEvery loses every so-many-th UDP packet that is sent, none if 0.
 	DropEvery int
+	// AnswerPLI makes the publisher go to the clip's first frame, a key frame,
+	// when it is asked for one, as an encoder makes one then.
+	AnswerPLI bool
+	// Stamp puts the time of sending into every frame of H264; StampsOf reads it.
+	Stamp bool
 	// Client sends the WHIP requests, http.DefaultClient if nil.
 	Client *http.Client
 }
@@ -46,7 +56,7 @@ type Options struct {
 // Publisher is a publisher that is sending.
 type Publisher struct {
 	peer     *webrtc.PeerConnection
-	wire     *wire
+	network  *network
 	client   *http.Client
 	location string
 	key      string
@@ -54,7 +64,9 @@ type Publisher struct {
 	stopping sync.Once
 	senders  sync.WaitGroup
 	frames   atomic.Int64
+	asked    atomic.Bool // for a key frame
 	etag     string
+	answer   string // the server's
 }
 
 // StatusError is an answer of the server that is not the wanted one.
@@ -94,30 +106,63 @@ func Publish(ctx context.Context, endpoint, key string, o Options) (*Publisher, 
 
 // connect makes the peer connection with its tracks.
 func (p *Publisher) connect(o Options) (video, audio *webrtc.TrackLocalStaticSample, err error) {
-	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	encoder, err := encoderOf(o.Clips[0].codec())
 	if err != nil {
 		return nil, nil, err
 	}
-	p.wire = &wire{PacketConn: conn, dropEvery: int64(o.DropEvery)}
+	if p.network, err = newNetwork(o.DropEvery); err != nil {
+		return nil, nil, err
+	}
 	logs := logging.NewDefaultLoggerFactory()
 	logs.DefaultLogLevel = logging.LogLevelDisabled
 	var setting webrtc.SettingEngine
 	setting.LoggerFactory = logs
-	setting.SetICEUDPMux(ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: p.wire, Logger: logs.NewLogger("ice")}))
+	setting.SetNet(p.network)
+	setting.SetIPFilter(func(ip net.IP) bool { return ip.IsLoopback() })
+	setting.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	if o.TCP {
+		setting.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeTCP4})
+	}
 	setting.SetIncludeLoopbackCandidate(true)
 	setting.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	p.peer, err = webrtc.NewAPI(webrtc.WithSettingEngine(setting)).NewPeerConnection(webrtc.Configuration{})
+	p.peer, err = newPeer(setting, encoder)
 	if err != nil {
 		return nil, nil, err
 	}
-	video, err = p.track(webrtc.RTPCodecCapability{
-		MimeType: webrtc.MimeTypeH264, ClockRate: 90000,
-		SDPFmtpLine: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
-	}, "video")
+	video, err = p.track(webrtc.RTPCodecCapability{MimeType: encoder.mime, ClockRate: 90000, SDPFmtpLine: encoder.format}, "video")
 	if err == nil && !o.NoAudio {
 		audio, err = p.track(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, "audio")
 	}
 	return video, audio, err
+}
+
+// newPeer makes a peer connection that offers the clips' codec, with
+// retransmission, and Opus.
+func newPeer(setting webrtc.SettingEngine, e encoder) (*webrtc.PeerConnection, error) {
+	media := &webrtc.MediaEngine{}
+	feedback := []webrtc.RTCPFeedback{{Type: "goog-remb"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
+	err := errors.Join(
+		media.RegisterCodec(webrtc.RTPCodecParameters{
+			RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: e.mime, ClockRate: 90000, SDPFmtpLine: e.format, RTCPFeedback: feedback},
+			PayloadType:        102,
+		}, webrtc.RTPCodecTypeVideo),
+		media.RegisterCodec(webrtc.RTPCodecParameters{
+			RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, ClockRate: 90000, SDPFmtpLine: "apt=102"},
+			PayloadType:        103,
+		}, webrtc.RTPCodecTypeVideo),
+		media.RegisterCodec(webrtc.RTPCodecParameters{
+			RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1"},
+			PayloadType:        111,
+		}, webrtc.RTPCodecTypeAudio))
+	if err != nil {
+		return nil, err
+	}
+	registry := &interceptor.Registry{}
+	if err := webrtc.RegisterDefaultInterceptors(media, registry); err != nil {
+		return nil, err
+	}
+	api := webrtc.NewAPI(webrtc.WithSettingEngine(setting), webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry))
+	return api.NewPeerConnection(webrtc.Configuration{})
 }
 
 func (p *Publisher) track(c webrtc.RTPCodecCapability, name string) (*webrtc.TrackLocalStaticSample, error) {
@@ -130,14 +175,27 @@ func (p *Publisher) track(c webrtc.RTPCodecCapability, name string) (*webrtc.Tra
 		return nil, err
 	}
 	p.senders.Go(func() { // feeds the interceptors, until the connection is closed
-		buf := make([]byte, 1500)
 		for {
-			if _, _, err := sender.Sender().Read(buf); err != nil {
+			packets, _, err := sender.Sender().ReadRTCP()
+			if err != nil {
 				return
+			}
+			if slices.ContainsFunc(packets, asksForKey) {
+				p.asked.Store(true)
 			}
 		}
 	})
 	return track, nil
+}
+
+// asksForKey says whether a report asks for a key frame (RFC 4585, 6.3.1; RFC
+// 5104, 4.3.1).
+func asksForKey(p rtcp.Packet) bool {
+	switch p.(type) {
+	case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+		return true
+	}
+	return false
 }
 
 func (p *Publisher) negotiate(ctx context.Context, endpoint string) error {
@@ -163,6 +221,7 @@ func (p *Publisher) negotiate(ctx context.Context, endpoint string) error {
 	if err != nil {
 		return err
 	}
+	p.answer = answer
 	if err := p.peer.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
 		return err
 	}
@@ -200,15 +259,20 @@ func (p *Publisher) post(ctx context.Context, endpoint, offer string) (answer st
 }
 
 func (p *Publisher) request(ctx context.Context, method, to, body string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, to, strings.NewReader(body))
+	req, err := p.newRequest(ctx, method, to, body)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/sdp")
-	if p.key != "" {
+	return p.client.Do(req)
+}
+
+func (p *Publisher) newRequest(ctx context.Context, method, to, body string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, to, strings.NewReader(body))
+	if err == nil && p.key != "" {
 		req.Header.Set("Authorization", "Bearer "+p.key)
 	}
-	return p.client.Do(req)
+	return req, err
 }
 
 // Location is the URL of the WHIP session, ETag its ICE session.
@@ -245,7 +309,7 @@ func (p *Publisher) Stop(ctx context.Context) error {
 
 // Vanish is a network that is gone without a word: nothing is sent any more.
 func (p *Publisher) Vanish() error {
-	p.wire.gone.Store(true)
+	p.Cut()
 	return p.Close()
 }
 
@@ -255,9 +319,6 @@ func (p *Publisher) Close() error {
 	var err error
 	if p.peer != nil {
 		err = p.peer.GracefulClose()
-	}
-	if p.wire != nil {
-		_ = p.wire.Close() // the mux may have closed it
 	}
 	p.senders.Wait()
 	return err
@@ -277,7 +338,14 @@ func (p *Publisher) sendVideo(track *webrtc.TrackLocalStaticSample, o Options, s
 			p.halt()
 			return
 		}
-		if err := track.WriteSample(media.Sample{Data: clips.next(), Duration: frameDuration}); err != nil {
+		if p.asked.Swap(false) && o.AnswerPLI {
+			clips.frame = 0
+		}
+		data := clips.next()
+		if o.Stamp {
+			data = stamped(data, time.Now())
+		}
+		if err := track.WriteSample(media.Sample{Data: data, Duration: frameDuration}); err != nil {
 			return
 		}
 		p.frames.Add(1)
@@ -327,22 +395,3 @@ func (p *Publisher) until(at time.Time) bool {
 		return false
 	}
 }
-
-// wire is the publisher's network.
-type wire struct {
-	net.PacketConn
-	gone      atomic.Bool
-	dropEvery int64
-	sent      atomic.Int64
-}
-
-// WriteTo sends a packet, if the network is there and does not lose it.
-func (w *wire) WriteTo(b []byte, to net.Addr) (int, error) {
-	if w.gone.Load() || w.dropEvery > 0 && isMedia(b) && w.sent.Add(1)%w.dropEvery == 0 {
-		return len(b), nil
-	}
-	return w.PacketConn.WriteTo(b, to)
-}
-
-// isMedia tells SRTP from STUN and DTLS (RFC 7983).
-func isMedia(b []byte) bool { return len(b) > 0 && b[0] >= 128 && b[0] <= 191 }
