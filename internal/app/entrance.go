@@ -1,7 +1,6 @@
 package app
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -39,14 +38,19 @@ func (a *App) newGateway() (*gateway.Gateway, error) {
 	return g, nil
 }
 
-// openListeners opens the addresses for HTTP and HTTPS.
+// openListeners opens the addresses for HTTP, RTMP and both over TLS.
 func (a *App) openListeners() error {
 	if a.cfg.HTTP != "" {
-		if err := a.openListener("http", a.cfg.HTTP, nil); err != nil {
+		if err := a.opened(listenHTTP("http", a.cfg.HTTP, a.gateway, nil)); err != nil {
 			return err
 		}
 	}
-	if a.cfg.HTTPS == "" {
+	if a.cfg.RTMP != "" {
+		if err := a.opened(listenRTMP("rtmp", a.cfg.RTMP, a.services.streaming.ServeRTMP, nil)); err != nil {
+			return err
+		}
+	}
+	if a.cfg.HTTPS == "" && a.cfg.RTMPS == "" {
 		return nil
 	}
 	authority, err := localca.OpenAuthority(a.folder.tls())
@@ -54,16 +58,25 @@ func (a *App) openListeners() error {
 		return fmt.Errorf("the node's own certificate authority: %w", err)
 	}
 	a.gateway.Mux().Handle("GET "+localca.CertificatePath, authority)
-	return a.openListener("https", a.cfg.HTTPS, localca.NewCertificates(authority, a.log).TLSConfig())
+	certificates := localca.NewCertificates(authority, a.log).TLSConfig()
+	if a.cfg.HTTPS != "" {
+		if err := a.opened(listenHTTP("https", a.cfg.HTTPS, a.gateway, certificates)); err != nil {
+			return err
+		}
+	}
+	if a.cfg.RTMPS != "" {
+		return a.opened(listenRTMP("rtmps", a.cfg.RTMPS, a.services.streaming.ServeRTMP, certificates))
+	}
+	return nil
 }
 
-func (a *App) openListener(name, addr string, tlsConfig *tls.Config) error {
-	l, err := listen(name, addr, a.gateway, tlsConfig)
+// opened keeps a listener that could be opened.
+func (a *App) opened(l *listener, err error) error {
 	if err != nil {
 		return err
 	}
 	a.listeners = append(a.listeners, l)
-	a.closeLast("the address of "+name, func() error {
+	a.closeLast("the address of "+l.name, func() error {
 		if err := l.net.Close(); !errors.Is(err, net.ErrClosed) {
 			return err
 		}

@@ -21,6 +21,7 @@ func (f folder) flowDB() string  { return filepath.Join(string(f), "flow.db") }
 func (f folder) bus() string     { return filepath.Join(string(f), "bus") }
 func (f folder) objects() string { return filepath.Join(string(f), "objects") }
 func (f folder) work() string    { return filepath.Join(string(f), "work") }
+func (f folder) spill() string   { return filepath.Join(string(f), "spill") }
 func (f folder) tls() string     { return filepath.Join(string(f), "tls") }
 
 // nodeID returns the node's id, which is made at its first start and stays.

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/bus"
+	"github.com/serverlessvideo/serverlessvideo/internal/channel"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming"
 )
 
@@ -24,23 +25,19 @@ func (l *lateBus) PublishLive(subject string, data []byte) error {
 	return errors.New("the node is not running")
 }
 
-// lateAudience knows how many watch, once there are streams.
+// lateAudience knows how live streams are, once there are streams.
 type lateAudience struct {
 	streaming atomic.Pointer[streaming.Service]
 }
 
 func (l *lateAudience) set(s *streaming.Service) { l.streaming.Store(s) }
 
-// Viewers returns how many watch a stream that is live on this node.
-func (l *lateAudience) Viewers(streamID string) (int, bool) {
+// Now returns how a stream is that is live on this node.
+func (l *lateAudience) Now(streamID string) (channel.LiveNow, bool) {
 	s := l.streaming.Load()
 	if s == nil {
-		return 0, false
+		return channel.LiveNow{}, false
 	}
-	for _, live := range s.Live() {
-		if live.StreamID == streamID {
-			return live.Viewers, true
-		}
-	}
-	return 0, false
+	live, ok := s.LiveNow(streamID)
+	return channel.LiveNow{Viewers: live.Viewers, Reconnecting: live.Reconnecting, Picture: live.Picture}, ok
 }

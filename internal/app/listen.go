@@ -16,16 +16,43 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/gateway"
 )
 
-// listener is one address at which the gateway is reached.
+// listener is one address at which the node is reached: the gateway over HTTP,
+// or the live service over RTMP.
 type listener struct {
 	name   string // of the setting
 	net    net.Listener
-	server *http.Server
+	server *http.Server             // nil for RTMP
+	rtmp   func(net.Listener) error // nil for HTTP
+}
+
+// listenHTTP opens an address of the gateway. With a TLS configuration it speaks
+// HTTPS.
+func listenHTTP(name, addr string, g *gateway.Gateway, tlsConfig *tls.Config) (*listener, error) {
+	l, err := listen(name, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &listener{name: name, net: l, server: g.Server(tlsConfig)}, nil
+}
+
+// listenRTMP opens an address for RTMP. With a TLS configuration it speaks RTMPS.
+func listenRTMP(name, addr string, serve func(net.Listener) error, tlsConfig *tls.Config) (*listener, error) {
+	l, err := listen(name, addr)
+	if err != nil {
+		return nil, err
+	}
+	if tlsConfig != nil {
+		// RTMP is negotiated by nobody: HTTP's protocols are not offered.
+		tlsConfig = tlsConfig.Clone()
+		tlsConfig.NextProtos = nil
+		l = tls.NewListener(l, tlsConfig)
+	}
+	return &listener{name: name, net: l, rtmp: serve}, nil
 }
 
 // listen opens an address before anything else starts, so that a port in use is
-// told at once. With a TLS configuration it speaks HTTPS.
-func listen(name, addr string, g *gateway.Gateway, tlsConfig *tls.Config) (*listener, error) {
+// told at once.
+func listen(name, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, inUse(addr, name)
@@ -36,7 +63,7 @@ func listen(name, addr string, g *gateway.Gateway, tlsConfig *tls.Config) (*list
 	if err != nil {
 		return nil, fmt.Errorf("listening at %s (--%s): %w", addr, name, err)
 	}
-	return &listener{name: name, net: l, server: g.Server(tlsConfig)}, nil
+	return l, nil
 }
 
 func inUse(addr, name string) error {
@@ -55,8 +82,14 @@ func mediaPort(err error, cfg config.Config) error {
 	return inUse(cfg.WebRTCUDP, "webrtc-udp")
 }
 
-// serve answers requests until the listener is closed.
+// serve answers until the listener is closed.
 func (l *listener) serve() error {
+	if l.rtmp != nil {
+		if err := l.rtmp(l.net); err != nil {
+			return fmt.Errorf("serving --%s: %w", l.name, err)
+		}
+		return nil
+	}
 	var err error
 	if l.server.TLSConfig != nil {
 		err = l.server.ServeTLS(l.net, "", "")
@@ -75,6 +108,10 @@ const requestsEnd = 3 * time.Second
 
 // close stops accepting, lets running requests end and cuts those that do not.
 func (l *listener) close(log *slog.Logger) {
+	if l.server == nil {
+		_ = l.net.Close() // its publishers are let go by the live service
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), requestsEnd)
 	defer cancel()
 	if err := l.server.Shutdown(ctx); err != nil {

@@ -84,7 +84,7 @@ func (a *App) start(ctx context.Context, work *group) error {
 	return nil
 }
 
-// stop ends everything: nobody new gets in, live streams become recordings,
+// stop ends everything: nobody new gets in, live streams are completed,
 // what runs lets go, what was said is carried to the bus, and the engines close.
 func (a *App) stop(work, entrances *group) error {
 	began := time.Now()
@@ -123,11 +123,6 @@ func (a *App) welcome(ctx context.Context) {
 		a.log.Info("listening", "for", l.name, "address", l.net.Addr().String())
 	}
 	a.log.Info("ready", "url", a.cfg.BaseURL(), "media", a.services.streaming.MediaAddress().String(), "data", a.cfg.DataDir)
-	for name, addr := range map[string]string{"rtmp": a.cfg.RTMP, "rtmps": a.cfg.RTMPS} {
-		if addr != "" {
-			a.log.Warn("nothing listens there: this version takes live video over WHIP only", "setting", name, "address", addr)
-		}
-	}
 	if a.bus.Addr() != "" {
 		a.log.Info("plugins outside the process connect here", "address", a.bus.Addr())
 	}

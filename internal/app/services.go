@@ -8,10 +8,12 @@ import (
 	"os"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/pion/webrtc/v4"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/account"
 	"github.com/serverlessvideo/serverlessvideo/internal/bus"
 	"github.com/serverlessvideo/serverlessvideo/internal/channel"
+	"github.com/serverlessvideo/serverlessvideo/internal/config"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/gateway"
 	"github.com/serverlessvideo/serverlessvideo/internal/history"
@@ -98,10 +100,17 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 
 	var err error
 	s.streaming, err = streaming.New(streaming.Config{
-		Node:           a.nodeID,
-		Network:        whip.Network{UDP: a.cfg.WebRTCUDP, TCP: a.cfg.WebRTCTCP, Hosts: a.cfg.WebRTCHost},
-		PartTarget:     a.cfg.Streaming.PartTarget,
-		NoMediaTimeout: a.cfg.Streaming.NoMediaTimeout,
+		Node:            a.nodeID,
+		Network:         whip.Network{UDP: a.cfg.WebRTCUDP, TCP: a.cfg.WebRTCTCP, Hosts: a.cfg.WebRTCHost},
+		PartTarget:      a.cfg.Streaming.PartTarget,
+		NoMediaTimeout:  a.cfg.Streaming.NoMediaTimeout,
+		ReconnectWindow: a.cfg.Streaming.ReconnectWindow,
+		MaxBitrate:      int64(a.cfg.Streaming.MaxBitrate) * 1000,
+		SpillDir:        a.folder.spill(),
+		FFmpeg:          a.cfg.Streaming.FFmpeg,
+		TranscodeCores:  a.cfg.Streaming.TranscodeCores,
+		PictureEvery:    a.cfg.Streaming.ThumbnailEvery,
+		ICEServers:      iceServers(a.cfg.ICEServers),
 	}, streaming.Needs{
 		DB: a.db, Objects: a.objects, Channels: publishedChannels{a.channels}, Library: s.videos, Bus: a.bus,
 		Fail: gateway.Fail, Metrics: a.registry, Log: a.log,
@@ -113,7 +122,7 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	a.audience.set(s.streaming)
 
 	s.postprocess, err = postprocess.New(a.db, a.objects, a.flows, remuxer{s.streaming}, a.urlsFor(ctx),
-		postprocess.Config{WorkDir: a.folder.work()}, a.log)
+		postprocess.Config{WorkDir: a.folder.work(), FFmpeg: a.cfg.Streaming.FFmpeg}, a.log)
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +168,14 @@ func (a *App) newPlugins(ctx context.Context, videos *video.Service) (*pluginman
 		return nil, fmt.Errorf("the plugins' access to the bus: %w", err)
 	}
 	return manager, nil
+}
+
+func iceServers(configured []config.ICEServer) []webrtc.ICEServer {
+	servers := make([]webrtc.ICEServer, len(configured))
+	for i, s := range configured {
+		servers[i] = webrtc.ICEServer{URLs: []string{s.URL}, Username: s.Username, Credential: s.Password}
+	}
+	return servers
 }
 
 func builtIn(manifest []byte, h sdk.Handler) pluginmanager.BuiltIn {

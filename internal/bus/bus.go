@@ -99,10 +99,15 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 	return b, nil
 }
 
+// connectTimeout is for a machine that is busy: the server is in this process or
+// near.
+const connectTimeout = 20 * time.Second
+
 // connect is what a bus on any server needs.
 func (b *Bus) connect(ctx context.Context) error {
 	nc, err := nats.Connect("", append(b.server.clientOptions(),
 		nats.Name("serverlessvideo"),
+		nats.Timeout(connectTimeout),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(50*time.Millisecond),
 		nats.ErrorHandler(b.asyncError()),

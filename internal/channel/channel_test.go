@@ -30,6 +30,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type urls struct{}
 
 func (urls) Live(c string) string { return "http://localhost:8080/live/" + c + "/master.m3u8" }
+func (urls) RTMP() string         { return "rtmp://localhost/live" }
+func (urls) LivePicture(c, s string) string {
+	return "http://localhost:8080/live/" + c + "/" + s + "/thumbnail.jpg"
+}
 func (urls) WHIP(c string) string { return "http://localhost:8080/whip/" + c }
 
 // air notes what is published and knows one audience.
@@ -46,7 +50,9 @@ func (a *air) PublishLive(subject string, data []byte) error {
 	return a.err
 }
 
-func (a *air) Viewers(streamID string) (int, bool) { return 7, streamID == "st-2" }
+func (a *air) Now(streamID string) (LiveNow, bool) {
+	return LiveNow{Viewers: 7, Reconnecting: true, Picture: true}, streamID == "st-2"
+}
 
 type node struct {
 	*Service
@@ -331,6 +337,7 @@ func TestMyChannel(t *testing.T) {
 		want := map[string]any{
 			"name": "ann", "username": "quiet-otter-42", "live": false, "streamKey": key,
 			"playbackURL": "http://localhost:8080/live/ann/master.m3u8",
+			"rtmpURL":     "rtmp://localhost/live",
 			"injestURL":   "http://localhost:8080/whip/ann", "ingestURL": "http://localhost:8080/whip/ann",
 		}
 		if fmt.Sprint(own) != fmt.Sprint(want) || !strings.HasPrefix(key, "sk_") {

@@ -41,6 +41,9 @@ type PublicChannel struct {
 	StreamID    string     `json:"streamId,omitempty" doc:"while live"`
 	StartedAt   *time.Time `json:"startedAt,omitempty" doc:"while live"`
 	ViewCount   *int       `json:"viewCount,omitempty" doc:"while live, where it is known"`
+	// Reconnecting is for pages that come in between two events.
+	Reconnecting bool   `json:"reconnecting,omitempty" doc:"live, but no media comes just now; the broadcast waits for its publisher"`
+	Thumbnail    string `json:"thumbnail,omitempty" doc:"the latest picture of the live stream, made anew every minute"`
 }
 
 // OwnChannel is a channel as its owner sees it.
@@ -48,6 +51,7 @@ type OwnChannel struct {
 	PublicChannel
 	InjestURL string `json:"injestURL" doc:"the same as ingestURL, in the spelling of the original"`
 	IngestURL string `json:"ingestURL" doc:"where to send WHIP (RFC 9725), with the stream key as bearer token"`
+	RTMPURL   string `json:"rtmpURL,omitempty" doc:"where encoders send RTMP to, with the stream key as stream name; missing when the node takes none"`
 	StreamKey string `json:"streamKey" doc:"a secret"`
 }
 
@@ -57,15 +61,20 @@ func (s *Service) public(ctx context.Context, c Channel) PublicChannel {
 		return v
 	}
 	v.StreamID, v.StartedAt = c.StreamID, &c.LiveSince
-	if n, known := s.audience.Viewers(c.StreamID); known {
-		v.ViewCount = &n
+	if now, known := s.audience.Now(c.StreamID); known {
+		v.ViewCount, v.Reconnecting = &now.Viewers, now.Reconnecting
+		if now.Picture {
+			v.Thumbnail = s.urls(ctx).LivePicture(c.ID, c.StreamID)
+		}
 	}
 	return v
 }
 
 func (s *Service) own(ctx context.Context, c Channel) *ownOutput {
 	whip := s.urls(ctx).WHIP(c.ID)
-	return &ownOutput{Body: OwnChannel{PublicChannel: s.public(ctx, c), InjestURL: whip, IngestURL: whip, StreamKey: c.StreamKey}}
+	return &ownOutput{Body: OwnChannel{
+		PublicChannel: s.public(ctx, c), InjestURL: whip, IngestURL: whip, RTMPURL: s.urls(ctx).RTMP(), StreamKey: c.StreamKey,
+	}}
 }
 
 type ownOutput struct{ Body OwnChannel }

@@ -25,6 +25,9 @@ import (
 type URLs interface {
 	Live(channel string) string // the live playlist
 	WHIP(channel string) string // where publishers send to
+	RTMP() string               // where encoders send to; "" when nothing listens for them
+	// LivePicture is the latest picture of a live stream.
+	LivePicture(channel, stream string) string
 }
 
 // Realtime carries passing messages to the open pages of all nodes.
@@ -32,11 +35,17 @@ type Realtime interface {
 	PublishLive(subject string, data []byte) error
 }
 
-// Audience knows how many watch.
+// Audience knows how live streams are.
 type Audience interface {
-	// Viewers returns how many watch a live stream; false when it is not known
-	// here.
-	Viewers(streamID string) (int, bool)
+	// Now returns how a live stream is; false when it is not known here.
+	Now(streamID string) (LiveNow, bool)
+}
+
+// LiveNow is how a live stream is just now.
+type LiveNow struct {
+	Viewers      int
+	Reconnecting bool // its publisher is away, or brings no media
+	Picture      bool // there is a picture of it
 }
 
 // Config is what the service needs; all of it is required.

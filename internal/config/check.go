@@ -65,6 +65,16 @@ func (c *Config) Check() error {
 	c.checkSMTP(no)
 	within(no, "streaming.part_target", c.Streaming.PartTarget, 100*time.Millisecond, time.Second)
 	within(no, "streaming.no_media_timeout", c.Streaming.NoMediaTimeout, time.Second, 5*time.Minute)
+	within(no, "streaming.reconnect_window", c.Streaming.ReconnectWindow, 0, 10*time.Minute)
+	if every := c.Streaming.ThumbnailEvery; every != 0 {
+		within(no, "streaming.thumbnail_every", every, 10*time.Second, time.Hour)
+	}
+	if n := c.Streaming.MaxBitrate; n < 100 || n > 200_000 {
+		no("streaming.max_bitrate", "%d kbit/s is not between 100 and 200000", n)
+	}
+	if n := c.Streaming.TranscodeCores; n < 0 || n > 1024 {
+		no("streaming.transcode_cores", "%g cores is not between 0 and 1024", n)
+	}
 	for _, later := range []struct{ key, value string }{{"bus.url", c.Bus.URL}, {"database.url", c.Database.URL}} {
 		if later.value != "" {
 			no(later.key, "shared engines come in a later version; leave it out, and the node uses its own in the data folder")

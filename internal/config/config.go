@@ -23,19 +23,20 @@ const Off = "off"
 // --streaming-part-target, the variable SERVERLESSVIDEO_STREAMING_PART_TARGET
 // and the YAML key streaming.part_target.
 type Config struct {
-	DataDir    string   `name:"data-dir" default:"./data" placeholder:"DIR" help:"Folder for everything the node keeps: database, recordings, keys. Made when missing."`
-	HTTP       string   `name:"http" default:"localhost:8080" placeholder:"ADDR" help:"Address of plain HTTP; off turns it off."`
-	HTTPS      string   `name:"https" placeholder:"ADDR" help:"Address of HTTPS with a certificate of the node's own authority, so that phones in the local network may use their camera, such as :8443."`
-	RTMP       string   `name:"rtmp" placeholder:"ADDR" help:"Address of RTMP ingest. Accepted, but nothing listens there in this version."`
-	RTMPS      string   `name:"rtmps" placeholder:"ADDR" help:"Address of RTMP ingest over TLS. Accepted, but nothing listens there in this version."`
-	WebRTCUDP  string   `name:"webrtc-udp" default:":8189" placeholder:"ADDR" help:"Address of the one UDP port that all WebRTC media uses."`
-	WebRTCTCP  string   `name:"webrtc-tcp" placeholder:"ADDR" help:"Address for WebRTC media over TCP, for networks that block UDP."`
-	WebRTCHost []string `name:"webrtc-host" placeholder:"IP" help:"IP addresses to offer to WebRTC peers instead of the machine's own, for Docker and 1:1 NAT."`
-	PublicURL  string   `name:"public-url" placeholder:"URL" help:"Where people reach this node, such as https://video.example.com. Links in answers begin with it. By default they begin with what the request was sent to."`
-	File       string   `name:"config" placeholder:"FILE" help:"YAML file with settings."`
-	LogLevel   string   `name:"log-level" default:"info" placeholder:"LEVEL" help:"Least important level that is logged: debug, info, warn or error."`
-	LogFormat  string   `name:"log-format" default:"text" placeholder:"FORMAT" help:"Form of the log: text or json."`
-	Secret     string   `name:"secret" placeholder:"TEXT" help:"Key that stream keys are encrypted with, at least 32 characters. By default the node makes one and keeps it as secret.key in its data folder. Better set by environment or file: other users of the machine can read flags."`
+	DataDir    string      `name:"data-dir" default:"./data" placeholder:"DIR" help:"Folder for everything the node keeps: database, recordings, keys. Made when missing."`
+	HTTP       string      `name:"http" default:"localhost:8080" placeholder:"ADDR" help:"Address of plain HTTP; off turns it off."`
+	HTTPS      string      `name:"https" placeholder:"ADDR" help:"Address of HTTPS with a certificate of the node's own authority, so that phones in the local network may use their camera, such as :8443."`
+	RTMP       string      `name:"rtmp" placeholder:"ADDR" help:"Address of RTMP ingest for OBS and other encoders, such as :1935. The stream key is the stream name: rtmp://HOST/live."`
+	RTMPS      string      `name:"rtmps" placeholder:"ADDR" help:"Address of RTMP ingest over TLS, with the certificate of HTTPS, such as :1936."`
+	WebRTCUDP  string      `name:"webrtc-udp" default:":8189" placeholder:"ADDR" help:"Address of the one UDP port that all WebRTC media uses."`
+	WebRTCTCP  string      `name:"webrtc-tcp" placeholder:"ADDR" help:"Address for WebRTC media over TCP, for networks that block UDP."`
+	WebRTCHost []string    `name:"webrtc-host" placeholder:"IP" help:"IP addresses to offer to WebRTC peers instead of the machine's own, for Docker and 1:1 NAT."`
+	ICEServers []ICEServer `name:"ice-servers" placeholder:"URL" help:"STUN and TURN servers that WebRTC clients are told of: stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT."`
+	PublicURL  string      `name:"public-url" placeholder:"URL" help:"Where people reach this node, such as https://video.example.com. Links in answers begin with it. By default they begin with what the request was sent to."`
+	File       string      `name:"config" placeholder:"FILE" help:"YAML file with settings."`
+	LogLevel   string      `name:"log-level" default:"info" placeholder:"LEVEL" help:"Least important level that is logged: debug, info, warn or error."`
+	LogFormat  string      `name:"log-format" default:"text" placeholder:"FORMAT" help:"Form of the log: text or json."`
+	Secret     string      `name:"secret" placeholder:"TEXT" help:"Key that stream keys are encrypted with, at least 32 characters. By default the node makes one and keeps it as secret.key in its data folder. Better set by environment or file: other users of the machine can read flags."`
 
 	Plugins []Plugin `name:"plugins" placeholder:"MANIFEST=SECRET" help:"Plugins outside the process: the path of each one's plugin.json and the secret (16 to 200 printable characters without blanks) with which it connects to bus.listen. In the file also as a sequence of manifest and secret. Better set by environment or file: other users of the machine can read flags."`
 
@@ -63,6 +64,30 @@ func (p *Plugin) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// ICEServer is a STUN or TURN server.
+type ICEServer struct {
+	URL                string // stun:, turn: or turns:, without credentials
+	Username, Password string // of TURN
+}
+
+// UnmarshalText reads stun:HOST:PORT and turn:USER:PASSWORD@HOST:PORT.
+func (s *ICEServer) UnmarshalText(text []byte) error {
+	scheme, rest, _ := strings.Cut(string(text), ":")
+	credentials, host, found := strings.Cut(rest, "@")
+	if !found {
+		credentials, host = "", rest
+	}
+	username, password, _ := strings.Cut(credentials, ":")
+	switch {
+	case host == "" || scheme != "stun" && scheme != "turn" && scheme != "turns":
+		return errors.New("an ICE server is written as stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT")
+	case scheme != "stun" && (username == "" || password == ""):
+		return errors.New("a TURN server needs its credentials: turn:USER:PASSWORD@HOST:PORT")
+	}
+	*s = ICEServer{URL: scheme + ":" + host, Username: username, Password: password}
+	return nil
+}
+
 // Auth decides who may have an account, and who of them may broadcast.
 type Auth struct {
 	SignUp         string   `name:"sign-up" default:"open" placeholder:"WHO" help:"open: anyone may make an account. closed: accounts are made by an admin only."`
@@ -81,8 +106,13 @@ type SMTP struct {
 
 // Streaming tunes the live path.
 type Streaming struct {
-	PartTarget     time.Duration `name:"part-target" default:"220ms" placeholder:"DURATION" help:"Longest duration of an LL-HLS part, 100ms to 1s. Shorter is closer to live and costs more requests."`
-	NoMediaTimeout time.Duration `name:"no-media-timeout" default:"10s" placeholder:"DURATION" help:"How long a publisher may send nothing before the stream is ended, 1s to 5m."`
+	PartTarget      time.Duration `name:"part-target" default:"220ms" placeholder:"DURATION" help:"Longest duration of an LL-HLS part, 100ms to 1s. Shorter is closer to live and costs more requests."`
+	NoMediaTimeout  time.Duration `name:"no-media-timeout" default:"10s" placeholder:"DURATION" help:"How long a publisher may send nothing before its connection is closed, 1s to 5m."`
+	ReconnectWindow time.Duration `name:"reconnect-window" default:"60s" placeholder:"DURATION" help:"How long a broadcast waits for its publisher to come back before it ends, 0s to 10m. With 0s it ends when the connection is lost."`
+	MaxBitrate      int           `name:"max-bitrate" default:"20000" placeholder:"KBIT/S" help:"Publishers that send more are refused, 100 to 200000 kbit/s."`
+	FFmpeg          string        `name:"ffmpeg" placeholder:"PATH" help:"The ffmpeg that makes lower renditions, AAC and pictures. By default the one on the search path; without any, all that needs no codec works."`
+	TranscodeCores  float64       `name:"transcode-cores" default:"0" placeholder:"CORES" help:"How many cores live transcoding may take in all; new streams go without when they are taken. 0: 60 % of the machine's."`
+	ThumbnailEvery  time.Duration `name:"thumbnail-every" default:"60s" placeholder:"DURATION" help:"How often a picture is taken of a live stream, 10s to 1h; 0s for never."`
 }
 
 // Bus is where events travel.

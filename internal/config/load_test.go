@@ -29,9 +29,12 @@ func TestDefaults(t *testing.T) {
 	want := config.Config{
 		DataDir: "./data", HTTP: "localhost:8080", WebRTCUDP: ":8189",
 		LogLevel: "info", LogFormat: "text",
-		Auth:      config.Auth{SignUp: "open"},
-		SMTP:      config.SMTP{Port: 587},
-		Streaming: config.Streaming{PartTarget: 220 * time.Millisecond, NoMediaTimeout: 10 * time.Second},
+		Auth: config.Auth{SignUp: "open"},
+		SMTP: config.SMTP{Port: 587},
+		Streaming: config.Streaming{
+			PartTarget: 220 * time.Millisecond, NoMediaTimeout: 10 * time.Second, ReconnectWindow: time.Minute,
+			MaxBitrate: 20_000, ThumbnailEvery: time.Minute,
+		},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("defaults are\n%+v, want\n%+v", c, want)
@@ -52,8 +55,12 @@ func TestEverySettingEveryWay(t *testing.T) {
 		"smtp.host": {"f.com", "e.com", "a.com"}, "smtp.port": {"1", "2", "3"}, "smtp.username": {"f", "e", "a"},
 		"smtp.password": {"f", "e", "a"}, "smtp.from": {"f@f.com", "e@e.com", "a@a.com"},
 		"streaming.part_target": {"200ms", "300ms", "400ms"}, "streaming.no_media_timeout": {"2s", "3s", "4s"},
-		"bus.listen": {":1", ":2", ":3"},
-		"plugins":    {"f.json=ffffffffffffffff", "e.json=eeeeeeeeeeeeeeee,g.json=ggggggggggggggg=", "a.json=aaaaaaaaaaaaaaaa"},
+		"streaming.reconnect_window": {"0s", "30s", "2m0s"}, "streaming.max_bitrate": {"1000", "2000", "3000"},
+		"streaming.ffmpeg": {"/f", "/e", "/a"}, "streaming.transcode_cores": {"0.5", "1", "2"},
+		"streaming.thumbnail_every": {"0s", "30s", "2m0s"},
+		"ice_servers":               {"stun:f.com:1,turn:u:p@g.com:2", "stun:e.com:1", "turns:u:p:w@a.com:2"},
+		"bus.listen":                {":1", ":2", ":3"},
+		"plugins":                   {"f.json=ffffffffffffffff", "e.json=eeeeeeeeeeeeeeee,g.json=ggggggggggggggg=", "a.json=aaaaaaaaaaaaaaaa"},
 	}
 	refused := map[string]bool{"config": true, "bus.url": true, "database.url": true}
 	for _, s := range config.Settings() {
@@ -130,8 +137,20 @@ func text(v reflect.Value) string {
 			all = append(all, p.Manifest+"="+p.Secret)
 		}
 		return strings.Join(all, ",")
+	case []config.ICEServer:
+		var all []string
+		for _, s := range x {
+			scheme, host, _ := strings.Cut(s.URL, ":")
+			if s.Username != "" {
+				host = s.Username + ":" + s.Password + "@" + host
+			}
+			all = append(all, scheme+":"+host)
+		}
+		return strings.Join(all, ",")
 	case int:
 		return strconv.Itoa(x)
+	case float64:
+		return strconv.FormatFloat(x, 'g', -1, 64)
 	default:
 		return v.String()
 	}

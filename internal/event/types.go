@@ -23,6 +23,11 @@ const (
 	RecordingStart = "Recording Start"
 	RecordingEnd   = "Recording End"
 	RecordingReady = "Recording Ready"
+
+	StarvationStart      = "Starvation Start" // no media comes, for 2 s
+	StarvationEnd        = "Starvation End"
+	IngestConfigured     = "Ingest Configuration"
+	RecordingSegmentLost = "Recording Segment Lost" // the object store did not take it in time
 )
 
 // BroadcastUserCreated: somebody became a broadcaster.
@@ -44,9 +49,17 @@ type UserDeleted struct {
 
 // StreamStateChange: a live stream began, ended, starves or changed its input.
 type StreamStateChange struct {
-	EventName   string `json:"event_name"`
-	ChannelName string `json:"channel_name"`
-	StreamID    string `json:"stream_id"`
+	EventName   string               `json:"event_name"`
+	ChannelName string               `json:"channel_name"`
+	StreamID    string               `json:"stream_id"`
+	Ingest      *IngestConfiguration `json:"ingest_configuration,omitempty"` // of "Ingest Configuration"
+}
+
+// IngestConfiguration is how a publisher sends.
+type IngestConfiguration struct {
+	Protocol   string `json:"protocol"` // WHIP or RTMP
+	VideoCodec string `json:"video_codec"`
+	AudioCodec string `json:"audio_codec,omitempty"`
 }
 
 // RecordingStateChange: a recording began or ended. The duration is in ms of

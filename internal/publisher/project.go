@@ -66,10 +66,20 @@ func project(e event.Envelope) (topic string, detail any, err error) {
 func projectLive(e event.Envelope) (string, any, error) {
 	switch e.DetailType {
 	case event.StreamStateChange{}.EventType():
-		return public(e, func(d event.StreamStateChange) any { return streamState(d) })
+		return partly(e, func(d event.StreamStateChange) (string, any) {
+			state := streamState{d.EventName, d.ChannelName, d.StreamID}
+			if d.EventName == event.IngestConfigured {
+				return d.ChannelName, state
+			}
+			return "", state
+		})
 	case event.RecordingStateChange{}.EventType():
-		return public(e, func(d event.RecordingStateChange) any {
-			return recordingState{d.RecordingStatus, d.ChannelName, d.StreamID, d.RecordingDurationMS}
+		return partly(e, func(d event.RecordingStateChange) (string, any) {
+			state := recordingState{d.RecordingStatus, d.ChannelName, d.StreamID, d.RecordingDurationMS}
+			if d.RecordingStatus == event.RecordingSegmentLost {
+				return d.ChannelName, state
+			}
+			return "", state
 		})
 	case event.ViewCountUpdated{}.EventType():
 		return public(e, func(d event.ViewCountUpdated) any { return viewCount(d) })
@@ -154,6 +164,19 @@ func private[D any](e event.Envelope, show func(D) (owner string, detail any)) (
 	owner, detail := show(d)
 	if owner == "" {
 		return "", nil, nil
+	}
+	return userTopic(owner), detail, nil
+}
+
+// partly is for the owner whose id show returns, for everybody without one.
+func partly[D any](e event.Envelope, show func(D) (owner string, detail any)) (string, any, error) {
+	var d D
+	if err := e.Decode(&d); err != nil {
+		return "", nil, err
+	}
+	owner, detail := show(d)
+	if owner == "" {
+		return globalTopic, detail, nil
 	}
 	return userTopic(owner), detail, nil
 }

@@ -48,6 +48,9 @@ func TestWhoIsToldWhat(t *testing.T) {
 	}{
 		{"stream", event.StreamStateChange{EventName: event.StreamStart, ChannelName: "ann", StreamID: "st-1"}, "global", []string{"event_name", "channel_name", "stream_id"}},
 		{"recording", event.RecordingStateChange{RecordingStatus: event.RecordingEnd, ChannelName: "ann", StreamID: "st-1", RecordingS3KeyPrefix: "recordings/ann/st-1", RecordingDurationMS: 5}, "global", []string{"recording_status", "channel_name", "stream_id", "recording_duration_ms"}},
+		{"ingest", event.StreamStateChange{EventName: event.IngestConfigured, ChannelName: "ann", StreamID: "st-1", Ingest: &event.IngestConfiguration{Protocol: "RTMP"}}, "user-ann", []string{"event_name", "channel_name", "stream_id"}},
+		{"starvation", event.StreamStateChange{EventName: event.StarvationStart, ChannelName: "ann", StreamID: "st-1"}, "global", []string{"event_name", "channel_name", "stream_id"}},
+		{"segment lost", event.RecordingStateChange{RecordingStatus: event.RecordingSegmentLost, ChannelName: "ann", StreamID: "st-1", RecordingS3KeyPrefix: "recordings/ann/st-1/source", RecordingDurationMS: 5}, "user-ann", []string{"recording_status", "channel_name", "stream_id", "recording_duration_ms"}},
 		{"views", event.ViewCountUpdated{StreamID: "st-1", ChannelName: "ann", ViewCount: 3}, "global", []string{"stream_id", "channel_name", "view_count"}},
 		{"valid lifecycle", event.LifeCycleComplete{Lifecycle: passed}, "global", videoFields},
 		{"invalid lifecycle", event.LifeCycleComplete{Lifecycle: lifecycle("invalid")}, "user-ann", append(videoFields, "reason")},

@@ -2,11 +2,12 @@ package streaming
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/live"
-	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
 )
 
 // sweepEvery is how often ended streams are forgotten and orphaned rows ended.
@@ -21,34 +22,81 @@ type endedStream struct {
 
 // LiveInfo is a stream that is live now.
 type LiveInfo struct {
-	Channel   string
-	StreamID  string
-	StartedAt time.Time
-	Viewers   int
+	Channel      string
+	StreamID     string
+	StartedAt    time.Time
+	Viewers      int
+	Reconnecting bool // its publisher is away, or brings no media
+	Picture      bool // there is a picture of it
 }
 
 // Live lists the streams that are live on this node.
 func (s *Service) Live() []LiveInfo {
-	s.mu.Lock()
-	infos := make([]LiveInfo, 0, len(s.live))
-	for channel, b := range s.live {
-		if b.Stream != nil {
-			infos = append(infos, LiveInfo{Channel: channel, StreamID: b.id, StartedAt: b.startedAt.UTC()})
-		}
-	}
-	s.mu.Unlock()
-	now := time.Now()
-	for i := range infos {
-		infos[i].Viewers = s.viewers.count(infos[i].StreamID, now)
+	all := s.broadcasts()
+	infos := make([]LiveInfo, len(all))
+	for i, b := range all {
+		infos[i] = s.info(b)
 	}
 	return infos
+}
+
+// LiveNow returns a stream if it is live on this node.
+func (s *Service) LiveNow(streamID string) (LiveInfo, bool) {
+	for _, b := range s.broadcasts() {
+		if b.id == streamID {
+			return s.info(b), true
+		}
+	}
+	return LiveInfo{}, false
+}
+
+func (s *Service) info(b *broadcast) LiveInfo {
+	return LiveInfo{
+		Channel: b.channel, StreamID: b.id, StartedAt: b.startedAt.UTC(), Viewers: s.viewersOf(b.id, time.Now()),
+		Reconnecting: b.reconnecting(), Picture: b.pictures.there(),
+	}
+}
+
+// viewersOf counts who watches a stream, over all protocols.
+func (s *Service) viewersOf(stream string, now time.Time) int {
+	return s.viewers.count(stream, now) + s.whep.Sessions(stream)
+}
+
+// broadcasts returns those that are made and not over.
+func (s *Service) broadcasts() []*broadcast {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*broadcast, 0, len(s.live))
+	for _, b := range s.live {
+		if b.isMade() {
+			all = append(all, b)
+		}
+	}
+	return all
+}
+
+// reserved returns all, also those that are being made.
+func (s *Service) reserved() []*broadcast {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.live))
+}
+
+// isMade says whether the broadcast's stream is there.
+func (b *broadcast) isMade() bool {
+	select {
+	case <-b.made:
+		return b.stream != nil
+	default:
+		return false
+	}
 }
 
 // broadcastOf returns a channel's live broadcast, nil if it is not live.
 func (s *Service) broadcastOf(channel string) *broadcast {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b := s.live[channel]; b != nil && b.Stream != nil {
+	if b := s.live[channel]; b != nil && b.isMade() {
 		return b
 	}
 	return nil
@@ -59,8 +107,8 @@ func (s *Service) broadcastOf(channel string) *broadcast {
 func (s *Service) stream(channel, id string) (*live.Stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b := s.live[channel]; b != nil && b.Stream != nil && (id == "" || b.id == id) {
-		return b.Stream, nil
+	if b := s.live[channel]; b != nil && b.isMade() && (id == "" || b.id == id) {
+		return b.stream, nil
 	}
 	var last *live.Stream
 	for endedID, e := range s.ended {
@@ -86,12 +134,12 @@ func (s *Service) sweep() {
 		select {
 		case now := <-t.C:
 			s.forgetEnded(now)
-			ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
-			if err := s.recover(ctx); err != nil {
+			ctx, cancel := context.WithTimeout(s.running, endTimeout)
+			if err := s.recover(ctx, false); err != nil && s.running.Err() == nil {
 				s.log.Error("ending broadcasts that are over", "error", err)
 			}
 			cancel()
-		case <-s.stop:
+		case <-s.running.Done():
 			return
 		}
 	}
@@ -103,37 +151,9 @@ func (s *Service) forgetEnded(now time.Time) {
 	for id, e := range s.ended {
 		if now.After(e.until) {
 			delete(s.ended, id)
+			s.viewers.forget(id) // those who looked at its end
 		}
 	}
-}
-
-// recover ends this node's rows that say live and have no broadcast, from what
-// is stored: the recording ends at its last segment.
-func (s *Service) recover(ctx context.Context) error {
-	rows, err := s.unfinished(ctx)
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		if s.isLive(row.Channel, row.ID) {
-			continue
-		}
-		rec, err := recorder.List(ctx, s.needs.Objects, row.Prefix)
-		if err != nil {
-			return err
-		}
-		at := rec.EndMS()
-		if at == 0 {
-			at = row.StartedAt
-		}
-		e := ending{id: row.ID, channel: row.Channel, at: at, reason: "the server stopped in the middle", recording: rec.Summary()}
-		if err := s.endStream(ctx, e); err != nil {
-			return err
-		}
-		s.log.Info("broadcast ended after a restart", "stream", row.ID, "channel", row.Channel,
-			"duration_ms", e.recording.DurationMS(), "segments", e.recording.Segments)
-	}
-	return nil
 }
 
 // isLive says whether a row has its broadcast, also one that is being made.

@@ -43,6 +43,46 @@ func recordingState(status, stream, channel string, durationMS int64) event.Enve
 	})
 }
 
+// Starvation, the publisher's configuration and what could not be recorded belong
+// to no row: they are said once, straight to the bus.
+
+func (s *Service) sayStarvation(b *broadcast, starving bool) {
+	name := event.StarvationEnd
+	if starving {
+		name = event.StarvationStart
+	}
+	s.say(b, event.StreamStateChange{EventName: name, ChannelName: b.channel, StreamID: b.id})
+}
+
+func (s *Service) sayIngest(b *broadcast, x *session) {
+	c := &event.IngestConfiguration{Protocol: x.offer.Protocol, VideoCodec: x.codec.String()}
+	if x.offer.Audio != nil {
+		c.AudioCodec = x.offer.Audio.Codec.String()
+	}
+	s.say(b, event.StreamStateChange{
+		EventName: event.IngestConfigured, ChannelName: b.channel, StreamID: b.id, Ingest: c,
+	})
+}
+
+func (s *Service) sayLost(b *broadcast, rung string, seg recorder.Segment) {
+	s.say(b, event.RecordingStateChange{
+		RecordingStatus: event.RecordingSegmentLost, ChannelName: b.channel, StreamID: b.id,
+		RecordingS3KeyPrefix: recorder.Prefix(b.channel, b.id) + "/" + rung, RecordingDurationMS: seg.Ticks / 90,
+	})
+}
+
+// say says an event in the background: media does not wait for the bus.
+func (s *Service) say(b *broadcast, d event.Detail) {
+	e := event.New(d)
+	s.saying.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), sayTimeout)
+		defer cancel()
+		if err := s.needs.Bus.Publish(ctx, e); err != nil {
+			s.log.Warn("saying an event", "stream", b.id, "type", e.DetailType, "error", err)
+		}
+	})
+}
+
 // Consumers lists what streaming hears: a deleted video's stream answers for it
 // no more, and somebody who may not sign in may not broadcast either.
 func (s *Service) Consumers() []event.Consumer {
@@ -68,19 +108,34 @@ func (s *Service) onVideoDeleted(ctx context.Context, e event.Envelope) error {
 		return err
 	}
 	s.vods.forget(d.ID)
+	s.mu.Lock()
+	delete(s.ended, d.ID) // its last seconds are still in memory
+	s.mu.Unlock()
+	if s.spill != nil {
+		s.spill.Forget(recorder.Prefix(d.ChannelName, d.ID))
+	}
 	return s.needs.DB.Once(ctx, "streaming-videos", e.ID, func(ctx context.Context, tx *store.Tx) error {
 		return sqlc.New(tx).RemoveStream(ctx, d.ID)
 	})
 }
 
 // onUserGone needs no receipt: ending what has ended does nothing.
-func (s *Service) onUserGone(_ context.Context, e event.Envelope) error {
+func (s *Service) onUserGone(ctx context.Context, e event.Envelope) error {
 	var d event.UserDeleted
 	if err := e.Decode(&d); err != nil {
 		return err
 	}
-	if b := s.broadcastOf(d.Sub); b != nil {
-		b.publisher.Close("the broadcaster's account was closed")
+	s.mu.Lock()
+	b := s.live[d.Sub]
+	s.mu.Unlock()
+	if b == nil {
+		return nil
+	}
+	if err := wait(ctx, b.made); err != nil { // it was let in a moment before
+		return err
+	}
+	if b.stream != nil {
+		b.end("the broadcaster's account was closed")
 	}
 	return nil
 }

@@ -4,11 +4,14 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/whep"
 )
 
 // metrics are the service's figures for /metrics.
 type metrics struct {
-	ingest, lost, parts, segments, segmentsLost, storeErrors prometheus.Counter
+	ingest, lost, parts, segments, segmentsLost, storeErrors, sidecarsFailed prometheus.Counter
+	whepBytes, whepRepeated, renderedFull, renderedDelta                     prometheus.Counter
 }
 
 func newMetrics(registry prometheus.Registerer, s *Service) (metrics, error) {
@@ -30,13 +33,40 @@ func newMetrics(registry prometheus.Registerer, s *Service) (metrics, error) {
 		}
 		return float64(n)
 	})
+	register(newGauges(s))
 	m := metrics{
-		ingest:       counter("ingest_bytes_total", "Bytes of media that publishers sent."),
-		lost:         counter("ingest_packets_lost_total", "Packets of publishers that never came or could not be used."),
-		parts:        counter("parts_total", "LL-HLS parts made."),
-		segments:     counter("segments_stored_total", "Segments of recordings stored."),
-		segmentsLost: counter("segments_lost_total", "Segments of recordings that the object store did not take in time."),
-		storeErrors:  counter("segment_store_errors_total", "Failed attempts to store a segment."),
+		ingest:         counter("ingest_bytes_total", "Bytes of media that publishers sent."),
+		lost:           counter("ingest_packets_lost_total", "Packets of publishers that never came or could not be used."),
+		parts:          counter("parts_total", "LL-HLS parts made."),
+		segments:       counter("segments_stored_total", "Segments of recordings stored."),
+		segmentsLost:   counter("segments_lost_total", "Segments of recordings that the object store did not take in time."),
+		whepBytes:      counter("whep_bytes_total", "Bytes of media sent to viewers over WebRTC."),
+		whepRepeated:   counter("whep_packets_repeated_total", "Packets sent again to viewers over WebRTC who missed them."),
+		sidecarsFailed: counter("sidecars_failed_total", "Transcoders that were given up."),
+		storeErrors:    counter("segment_store_errors_total", "Failed attempts to store a segment."),
 	}
+	kinds := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "serverlessvideo_playlists_rendered_total",
+		Help: "Live media playlists rendered, full and delta updates: each once for every state, however many players want it.",
+	}, []string{"kind"})
+	register(kinds)
+	m.renderedFull, m.renderedDelta = kinds.WithLabelValues("full"), kinds.WithLabelValues("delta")
 	return m, all
+}
+
+// rendered counts a playlist.
+func (m metrics) rendered(delta bool) {
+	if delta {
+		m.renderedDelta.Inc()
+		return
+	}
+	m.renderedFull.Inc()
+}
+
+// whep are those of the viewers over WebRTC.
+func (m metrics) whep() whep.Metrics {
+	return whep.Metrics{
+		Sent:          func(bytes int) { m.whepBytes.Add(float64(bytes)) },
+		Retransmitted: func(packets int) { m.whepRepeated.Add(float64(packets)) },
+	}
 }

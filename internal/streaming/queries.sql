@@ -18,3 +18,7 @@ SELECT * FROM streams WHERE id = $1;
 
 -- name: UnfinishedStreams :many
 SELECT * FROM streams WHERE node = $1 AND state = 'live' ORDER BY started_at;
+
+-- name: SetEpoch :exec
+-- Another process goes on with the stream.
+UPDATE streams SET epoch = $1 WHERE id = $2;

@@ -17,9 +17,9 @@ func (s *Service) Remux(ctx context.Context, prefix string, w io.Writer) (cmaf.I
 	if err != nil {
 		return cmaf.Info{}, err
 	}
-	sources := rec.Sources(s.needs.Objects)
-	if len(sources) == 0 {
+	video, audio := rec.Sources(s.needs.Objects)
+	if len(video) == 0 {
 		return cmaf.Info{}, errs.New(errs.NotFound, "the recording has no segments")
 	}
-	return cmaf.Remux(ctx, w, sources, nil, nil)
+	return cmaf.Remux(ctx, w, video, audio, nil)
 }

@@ -1,5 +1,5 @@
 // Package streaming is the live video service. It takes a broadcaster's video
-// over WHIP, serves it as low-latency HLS while it lasts, stores every segment
+// over WHIP or RTMP, serves it as low-latency HLS while it lasts, stores every segment
 // as it completes, and serves the recording afterwards.
 //
 // The parts: whip takes the media in, live puts it on a timeline, packages it
@@ -13,9 +13,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/pion/webrtc/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
@@ -23,6 +26,11 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/live"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtmp"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/transcode"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/whep"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/whip"
 )
 
@@ -51,18 +59,28 @@ type Library interface {
 // Bus takes events that belong to no row.
 type Bus interface {
 	Publish(ctx context.Context, e event.Envelope) error
+	// SubscribeLive hears what is said and not kept.
+	SubscribeLive(subject string, fn func(subject string, data []byte)) (stop func(), err error)
 }
 
 // Config is what an operator may choose. Zero values stand for the defaults.
 type Config struct {
 	Node           string // this node's id, required
 	Network        whip.Network
-	PartTarget     time.Duration // longest LL-HLS part, default 220 ms
-	NoMediaTimeout time.Duration // a stream without media ends after it, default 10 s
-	MaxStreams     int           // live at a time on this node, default 200
-	MaxBitrate     int64         // bits per second of one publisher, default 20 Mbit/s
-	EndedFor       time.Duration // how long an ended stream's playlists stay, default 60 s
-	CountEvery     time.Duration // how often view counts are said, default 15 s
+	ICEServers     []webrtc.ICEServer // that clients are told of
+	PartTarget     time.Duration      // longest LL-HLS part, default 220 ms
+	NoMediaTimeout time.Duration      // a publisher without media is let go after it, default 10 s
+	// ReconnectWindow is how long a broadcast waits for its publisher to come back,
+	// since its last media. 0 ends it when the publisher is gone.
+	ReconnectWindow time.Duration
+	SpillDir        string        // folder for segments that the object store does not take; empty: none
+	FFmpeg          string        // path; empty: as found on the search path
+	TranscodeCores  float64       // for sidecars of all streams, default 60 % of the machine's
+	PictureEvery    time.Duration // pictures of live streams; 0: none
+	MaxStreams      int           // live at a time on this node, default 200
+	MaxBitrate      int64         // bits per second of one publisher, default 20 Mbit/s
+	EndedFor        time.Duration // how long an ended stream's playlists stay, default 60 s
+	CountEvery      time.Duration // how often view counts are said, default 15 s
 }
 
 func (c Config) withDefaults() Config {
@@ -97,24 +115,41 @@ type Needs struct {
 	Log     *slog.Logger
 }
 
+// leftPatience is how long a start waits for segments that were left to be
+// stored.
+const leftPatience = 5 * time.Second
+
+// toolsTimeout is how long ffmpeg may take to say what it can do.
+const toolsTimeout = 10 * time.Second
+
 // Service is the streaming service.
 type Service struct {
 	cfg     Config
 	needs   Needs
 	log     *slog.Logger
 	metrics metrics
+	rtc     *rtc.Engine
 	whip    *whip.Server
+	whep    *whep.Server
+	rtmp    *rtmp.Server
+	tools   transcode.Tools
+	budget  *transcode.Budget
+	stills  *transcode.Stills
+	spill   *recorder.Spill // nil for none
 	origin  live.Origin
 	viewers *viewers
-	vods    *recordings
+	vods    *listings
 
 	mu       sync.Mutex
 	live     map[string]*broadcast // by channel
 	ended    map[string]*endedStream
 	stopping bool
 
-	stop       chan struct{}
-	background sync.WaitGroup
+	running     context.Context // until Shutdown
+	stop        context.CancelFunc
+	background  sync.WaitGroup
+	saying      sync.WaitGroup // events on their way
+	unsubscribe func()
 }
 
 // New opens the media ports. Nothing is live before Start.
@@ -123,27 +158,69 @@ func New(cfg Config, needs Needs) (*Service, error) {
 		return nil, errors.New("streaming: no node id")
 	}
 	s := &Service{
-		cfg: cfg.withDefaults(), needs: needs, log: needs.Log,
+		cfg: cfg.withDefaults(), needs: needs, log: needs.Log, unsubscribe: func() {},
 		live: map[string]*broadcast{}, ended: map[string]*endedStream{},
-		vods: newRecordings(needs.Objects), stop: make(chan struct{}),
+		vods: newListings(needs.Objects),
 	}
+	s.running, s.stop = context.WithCancel(context.Background())
 	s.viewers = newViewers()
-	s.origin = live.Origin{Fail: s.fail, Stored: s.storedSegment}
+	s.origin = live.Origin{Fail: s.fail, Stored: s.liveStored}
 	var err error
 	if s.metrics, err = newMetrics(needs.Metrics, s); err != nil {
 		return nil, err
 	}
-	s.whip, err = whip.New(cfg.Network, s, s.fail, needs.Log)
-	return s, err
+	if cfg.SpillDir != "" {
+		if s.spill, err = recorder.OpenSpill(cfg.SpillDir, needs.Log); err != nil {
+			return nil, err
+		}
+	}
+	if s.rtc, err = rtc.New(cfg.Network, needs.Log); err != nil {
+		return nil, err
+	}
+	s.whip = whip.New(whip.Config{ICEServers: cfg.ICEServers}, whip.Needs{
+		Engine: s.rtc, Gate: s, Host: s, Fail: s.fail, Log: needs.Log,
+	})
+	s.whep, err = whep.New(s.rtc, s, whep.Config{ICEServers: withoutSecrets(cfg.ICEServers), Metrics: s.metrics.whep()}, s.fail, needs.Log)
+	if err != nil {
+		return nil, errors.Join(err, s.rtc.Close())
+	}
+	s.rtmp = rtmp.New(rtmp.Config{IdleTimeout: s.cfg.NoMediaTimeout}, s, s, needs.Log)
+	s.findTools()
+	return s, nil
 }
 
+// withoutSecrets leaves out the servers with credentials: viewers may be anybody.
+func withoutSecrets(servers []webrtc.ICEServer) []webrtc.ICEServer {
+	return slices.DeleteFunc(slices.Clone(servers), func(s webrtc.ICEServer) bool { return s.Username != "" })
+}
+
+// findTools looks for ffmpeg. All that needs no codec works without it.
+func (s *Service) findTools() {
+	ctx, cancel := context.WithTimeout(context.Background(), toolsTimeout)
+	defer cancel()
+	var err error
+	if s.tools, err = transcode.Available(ctx, s.cfg.FFmpeg); err != nil {
+		s.log.Warn("live streams are not transcoded", "reason", errs.MessageOf(err))
+	}
+	s.budget = transcode.NewBudget(s.tools, s.cfg.TranscodeCores)
+	s.stills = transcode.NewStills(s.tools, 1)
+}
+
+// ServeRTMP takes publishers over RTMP on a listener, until Shutdown.
+func (s *Service) ServeRTMP(l net.Listener) error { return s.rtmp.Serve(l) }
+
 // MediaAddress is where WebRTC media comes in over UDP.
-func (s *Service) MediaAddress() net.Addr { return s.whip.Address() }
+func (s *Service) MediaAddress() net.Addr { return s.rtc.Address() }
 
 // Start finishes what a killed process left unfinished on this node, and begins
 // the background work.
 func (s *Service) Start(ctx context.Context) error {
-	if err := s.recover(ctx); err != nil {
+	var err error
+	if s.unsubscribe, err = s.needs.Bus.SubscribeLive(reactionSubject+">", s.reaction); err != nil {
+		return err
+	}
+	s.storeLeftFirst(ctx)
+	if err := s.recover(ctx, true); err != nil {
 		return err
 	}
 	s.background.Go(s.sweep)
@@ -151,8 +228,31 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
-// Shutdown ends all broadcasts as their publishers would: recordings are whole
-// and their events said. It returns when that is done, or with ctx's error.
+// storeLeftFirst stores the segments that an earlier process could not, for a
+// moment before the recordings are looked at, and then in the background.
+func (s *Service) storeLeftFirst(ctx context.Context) {
+	first, cancel := context.WithTimeout(ctx, leftPatience)
+	defer cancel()
+	if s.storeLeft(first) != nil {
+		s.background.Go(func() { _ = s.storeLeft(s.running) }) // it has logged what went wrong
+	}
+}
+
+// storeLeft stores the segments that recorders have left, until none is.
+func (s *Service) storeLeft(ctx context.Context) error {
+	if s.spill == nil {
+		return nil
+	}
+	return s.spill.Recover(ctx, recorder.Recovery{
+		Store: s.needs.Objects, Log: s.log,
+		OnStored: func(prefix, _ string, _ recorder.Segment) { s.vods.forget(path.Base(prefix)) },
+		OnError:  func(error) { s.metrics.storeErrors.Inc() },
+	})
+}
+
+// Shutdown completes the media of all broadcasts and stops. Where a reconnect
+// window is open the next process goes on with them; else they end. It returns
+// when that is done, or with ctx's error.
 func (s *Service) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if s.stopping {
@@ -161,12 +261,22 @@ func (s *Service) Shutdown(ctx context.Context) error {
 	}
 	s.stopping = true
 	s.mu.Unlock()
-	close(s.stop)
+	s.stop()
 	done := make(chan error, 1)
 	go func() {
-		err := s.whip.Close()
+		s.unsubscribe()
+		s.whep.Close()
+		s.whip.Close()
+		s.rtmp.Close()
+		for _, b := range s.reserved() {
+			<-b.made
+			if b.stream != nil {
+				b.park()
+			}
+		}
 		s.background.Wait()
-		done <- err
+		s.saying.Wait()
+		done <- s.rtc.Close()
 	}()
 	select {
 	case err := <-done:

@@ -97,6 +97,7 @@ func (l *library) MediaAccess(_ context.Context, id string) (string, string, boo
 type bus struct {
 	mu     sync.Mutex
 	events []event.Envelope
+	live   func(subject string, data []byte)
 }
 
 func (b *bus) Publish(_ context.Context, e event.Envelope) error {
@@ -104,6 +105,13 @@ func (b *bus) Publish(_ context.Context, e event.Envelope) error {
 	defer b.mu.Unlock()
 	b.events = append(b.events, e)
 	return nil
+}
+
+func (b *bus) SubscribeLive(_ string, fn func(string, []byte)) (func(), error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.live = fn
+	return func() {}, nil
 }
 
 // node is the service behind an HTTP server.

@@ -55,15 +55,15 @@ type ending struct {
 	recording   recorder.Summary
 }
 
-// endStream ends a stream's row and says so, once. A recording ends only if
-// there is one.
-func (s *Service) endStream(ctx context.Context, e ending) error {
-	return s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+// endStream ends a stream's row and says so, once; did says whether it was now. A
+// recording ends only if there is one.
+func (s *Service) endStream(ctx context.Context, e ending) (did bool, err error) {
+	err = s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		q := sqlc.New(tx)
 		n, err := q.EndStream(ctx, sqlc.EndStreamParams{
 			EndedAt: e.at, DurationMs: e.recording.DurationMS(), Reason: e.reason, ID: e.id,
 		})
-		if err != nil || n == 0 {
+		if did = n > 0; err != nil || !did {
 			return err
 		}
 		if err := tx.Emit(ctx, streamEnded(e.id, e.channel)); err != nil || e.recording.Segments == 0 {
@@ -80,6 +80,7 @@ func (s *Service) endStream(ctx context.Context, e ending) error {
 		}
 		return tx.Emit(ctx, recordingEnded(e.id, e.channel, e.recording.DurationMS()))
 	})
+	return did && err == nil, err
 }
 
 // row returns a stream's row. Errors: errs.NotFound.

@@ -35,7 +35,7 @@ func TestRows(t *testing.T) {
 		}
 		s := &Service{
 			cfg: Config{Node: "node-1"}, needs: Needs{DB: db, Objects: objects, Channels: &counting{}},
-			log: slog.New(slog.DiscardHandler), vods: newRecordings(objects), live: map[string]*broadcast{},
+			log: slog.New(slog.DiscardHandler), vods: newListings(objects), live: map[string]*broadcast{},
 		}
 		for i, id := range []string{"st-1", "st-2", "st-3"} {
 			if epoch, err := s.insertStream(ctx, id, "c"); err != nil || epoch != int64(i+1) {
@@ -47,7 +47,7 @@ func TestRows(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := ending{id: "st-1", channel: "c", at: 5, reason: "over", recording: recorder.Summary{Segments: 2, Ticks: 900_000}}
-			if err := s.endStream(ctx, e); err != nil {
+			if _, err := s.endStream(ctx, e); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -64,7 +64,7 @@ func TestRows(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if err := s.recover(ctx); err != nil {
+			if err := s.recover(ctx, false); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,27 +57,41 @@ func newViewers() *viewers {
 }
 
 // fingerprint hashes who sends a request.
-func (v *viewers) fingerprint(remote, agent string) fingerprint {
+func (v *viewers) fingerprint(from, agent string) fingerprint {
 	h := sha256.New()
 	h.Write(v.salt[:])
-	h.Write([]byte(host(remote)))
+	h.Write([]byte(from))
 	h.Write([]byte{0})
 	h.Write([]byte(agent))
 	return fingerprint(h.Sum(nil)[:16])
 }
 
-func host(remote string) string {
-	if h, _, err := net.SplitHostPort(remote); err == nil {
-		return h
+// sender is who sent a request: the peer. Of a peer on this machine, a reverse
+// proxy, it is whom that one names last in X-Forwarded-For; anybody else could
+// write anything there.
+func sender(remote, forwarded string) string {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		host = remote
 	}
-	return remote
+	if peer, err := netip.ParseAddr(host); err != nil || !peer.IsLoopback() {
+		return host
+	}
+	last := strings.TrimSpace(forwarded[strings.LastIndexByte(forwarded, ',')+1:])
+	if client, err := netip.ParseAddr(last); err == nil {
+		return client.Unmap().String()
+	}
+	return host
 }
 
-// allow limits the beacons of an address.
-func (v *viewers) allow(remote string) bool {
+// allow limits the beacons of a sender; of IPv6, those of its network, in which
+// anybody has more addresses than could be kept apart.
+func (v *viewers) allow(address string) bool {
+	if ip, err := netip.ParseAddr(address); err == nil && ip.Is6() {
+		address = netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	address := host(remote)
 	l := v.limits[address]
 	if l == nil {
 		if len(v.limits) >= maxAddresses {
@@ -157,7 +173,7 @@ func (s *Service) sayViewCounts() {
 	for {
 		select {
 		case <-t.C:
-		case <-s.stop:
+		case <-s.running.Done():
 			return
 		}
 		for _, l := range s.Live() {
@@ -173,7 +189,21 @@ func (s *Service) sayViewCounts() {
 	}
 }
 
-// watches notes that a request for a playlist comes from a viewer.
+// watches notes that a request for a playlist comes from a viewer. A cache that
+// asks for many is none: behind it, beacons alone count.
 func (s *Service) watches(r *http.Request, stream string) {
-	s.viewers.fetch(stream, s.viewers.fingerprint(r.RemoteAddr, r.UserAgent()), time.Now())
+	from := sender(r.RemoteAddr, strings.Join(r.Header.Values("X-Forwarded-For"), ","))
+	if !isCache(r, from) {
+		s.viewers.fetch(stream, s.viewers.fingerprint(from, r.UserAgent()), time.Now())
+	}
+}
+
+// isCache says whether a request came by way of a proxy that is not this node's
+// own: it says so itself (RFC 9110, 7.6.3; RFC 8586), or for whom it asks.
+func isCache(r *http.Request, from string) bool {
+	h := r.Header
+	if peer, _, err := net.SplitHostPort(r.RemoteAddr); err == nil && peer != from {
+		return h.Get("CDN-Loop") != "" // by the reverse proxy before us
+	}
+	return h.Get("Via") != "" || h.Get("CDN-Loop") != "" || h.Get("X-Forwarded-For") != ""
 }

@@ -1,6 +1,7 @@
 package streaming
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"hash/fnv"
@@ -8,10 +9,10 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
-	"github.com/serverlessvideo/serverlessvideo/internal/streaming/hls"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/live"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
 )
@@ -24,8 +25,11 @@ const (
 	cachePrivate  = "private, no-cache"
 )
 
-// keptRecordings is how many listings are remembered.
-const keptRecordings = 128
+// segmentTimeout is how long a client may take for one segment.
+const segmentTimeout = 2 * time.Minute
+
+// keptListings is how many listings are remembered.
+const keptListings = 128
 
 // viewable is a recording that who asks may play.
 type viewable struct {
@@ -111,7 +115,11 @@ func (s *Service) vodMaster(w http.ResponseWriter, r *http.Request, v viewable) 
 	if err != nil {
 		return err
 	}
-	live.SendPlaylist(w, r, rec.master, v.cache(cachePlaylist))
+	set := recorder.AllSets
+	if aacOnly(r) {
+		set = recorder.AACSet
+	}
+	live.SendPlaylist(w, r, rec.masters[set], v.cache(cachePlaylist))
 	return nil
 }
 
@@ -121,29 +129,61 @@ func (s *Service) vodMedia(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if err := s.vodRung(w, r, v, r.PathValue("rung"), r.PathValue("name")); err != nil {
+	var err error
+	switch rung, name := r.PathValue("rung"), r.PathValue("name"); name {
+	case "media.m3u8":
+		err = s.vodPlaylist(w, r, v, rung, recorder.Whole)
+	case "video.m3u8":
+		err = s.vodPlaylist(w, r, v, rung, recorder.VideoOnly)
+	default:
+		stored, view := recorder.ViewOf(name)
+		o := object{cache: v.cache(cacheMedia), contentType: live.SegmentType}
+		err = s.serveStored(w, r, storedMedia{v.prefix, rung, stored, view}, o)
+	}
+	if err != nil {
 		s.fail(w, r, err)
 	}
 }
 
-func (s *Service) vodRung(w http.ResponseWriter, r *http.Request, v viewable, rung, name string) error {
-	if name == "media.m3u8" {
-		rec, err := s.vods.get(r.Context(), v)
-		if err != nil {
-			return err
-		}
-		var m *hls.Media
-		if m, err = rec.Playlist(rung); err != nil {
-			return err
-		}
-		live.SendPlaylist(w, r, m.AppendTo(nil), v.cache(cachePlaylist))
-		return nil
-	}
-	key, err := recorder.Key(v.prefix, rung, name)
+func (s *Service) vodPlaylist(w http.ResponseWriter, r *http.Request, v viewable, rung string, view recorder.View) error {
+	rec, err := s.vods.get(r.Context(), v)
 	if err != nil {
 		return err
 	}
-	return s.serveObject(w, r, key, object{cache: v.cache(cacheMedia), contentType: live.SegmentType})
+	m, err := rec.Playlist(rung, view)
+	if err != nil {
+		return err
+	}
+	live.SendPlaylist(w, r, m.AppendTo(nil), v.cache(cachePlaylist))
+	return nil
+}
+
+// storedMedia names a segment or init segment of a recording.
+type storedMedia struct {
+	prefix, rung, name string
+	view               recorder.View
+}
+
+// serveStored serves media of a recording, whole or without its sound.
+func (s *Service) serveStored(w http.ResponseWriter, r *http.Request, m storedMedia, o object) error {
+	key, err := recorder.Key(m.prefix, m.rung, m.name)
+	if err != nil {
+		return err
+	}
+	// As in live, a slow consumer is cut; it may ask again for the rest.
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Now().Add(segmentTimeout))
+	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }()
+	if m.view == recorder.Whole {
+		return s.serveObject(w, r, key, o)
+	}
+	data, info, err := recorder.ReadVideoOnly(r.Context(), s.needs.Objects, key)
+	if err != nil {
+		return missing(r, err)
+	}
+	o.head(w, info)
+	http.ServeContent(w, r, "", info.ModTime, bytes.NewReader(data))
+	return nil
 }
 
 // object says how a stored object is served.
@@ -153,19 +193,28 @@ type object struct{ cache, contentType string }
 // go out by sendfile, so nothing may stand between.
 func (s *Service) serveObject(w http.ResponseWriter, r *http.Request, key string, o object) error {
 	file, err := s.needs.Objects.Open(r.Context(), key)
-	if errs.CodeOf(err) == errs.NotFound {
-		return errs.Newf(errs.NotFound, "%s is not there, or not yet", r.URL.Path)
-	}
 	if err != nil {
-		return err
+		return missing(r, err)
 	}
 	defer func() { _ = file.Close() }() // it was only read
+	o.head(w, file.Info)
+	http.ServeContent(w, r, "", file.ModTime, file.ReadSeekCloser)
+	return nil
+}
+
+func (o object) head(w http.ResponseWriter, info blob.Info) {
 	h := w.Header()
 	h.Set("Content-Type", o.contentType)
 	h.Set("Cache-Control", o.cache)
-	h.Set("ETag", etag(file.Info))
-	http.ServeContent(w, r, "", file.ModTime, file.ReadSeekCloser)
-	return nil
+	h.Set("ETag", etag(info))
+}
+
+// missing says of an object that is not there by what it was asked for.
+func missing(r *http.Request, err error) error {
+	if errs.CodeOf(err) == errs.NotFound {
+		return errs.Newf(errs.NotFound, "%s is not there, or not yet", r.URL.Path)
+	}
+	return err
 }
 
 func etag(info blob.Info) string {
@@ -174,9 +223,9 @@ func etag(info blob.Info) string {
 	return fmt.Sprintf(`"%x"`, h.Sum64())
 }
 
-// recordings remembers the listings of recordings, which do not change any more
+// listings remembers the listings of recordings, which do not change any more
 // once their stream has ended.
-type recordings struct {
+type listings struct {
 	objects blob.Store
 
 	mu    sync.Mutex
@@ -184,18 +233,18 @@ type recordings struct {
 	order []string // of first use
 }
 
-// keptRecording is a listing with its multivariant playlist.
+// keptRecording is a listing with its multivariant playlists.
 type keptRecording struct {
 	recorder.Recording
-	master []byte
+	masters map[recorder.Set][]byte
 }
 
-func newRecordings(objects blob.Store) *recordings {
-	return &recordings{objects: objects, kept: map[string]keptRecording{}}
+func newListings(objects blob.Store) *listings {
+	return &listings{objects: objects, kept: map[string]keptRecording{}}
 }
 
 // get returns a recording. Errors: errs.NotFound when nothing is stored.
-func (c *recordings) get(ctx context.Context, v viewable) (keptRecording, error) {
+func (c *listings) get(ctx context.Context, v viewable) (keptRecording, error) {
 	c.mu.Lock()
 	rec, ok := c.kept[v.video]
 	c.mu.Unlock()
@@ -209,18 +258,21 @@ func (c *recordings) get(ctx context.Context, v viewable) (keptRecording, error)
 	if len(listed.Rungs) == 0 {
 		return rec, errs.Newf(errs.NotFound, "the video %q has no recording", v.video)
 	}
-	m, err := listed.Multivariant(ctx, c.objects)
-	if err != nil {
-		return rec, err
+	rec = keptRecording{Recording: listed, masters: map[recorder.Set][]byte{}}
+	for _, set := range []recorder.Set{recorder.AllSets, recorder.AACSet} {
+		m, err := listed.Multivariant(ctx, c.objects, set)
+		if err != nil {
+			return rec, err
+		}
+		rec.masters[set] = m.AppendTo(nil)
 	}
-	rec = keptRecording{Recording: listed, master: m.AppendTo(nil)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.kept[v.video]; !ok {
 		c.kept[v.video] = rec
 		c.order = append(c.order, v.video)
 	}
-	if len(c.order) > keptRecordings {
+	if len(c.order) > keptListings {
 		delete(c.kept, c.order[0])
 		c.order = c.order[1:]
 	}
@@ -228,7 +280,7 @@ func (c *recordings) get(ctx context.Context, v viewable) (keptRecording, error)
 }
 
 // forget drops a listing whose objects are deleted.
-func (c *recordings) forget(video string) {
+func (c *listings) forget(video string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.kept, video)

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/localca"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtmp/rtmptest"
 	"github.com/serverlessvideo/serverlessvideo/test/harness"
 )
 
@@ -183,10 +184,25 @@ func TestFolderNotWritable(t *testing.T) {
 	}
 }
 
-func TestLaterFlagsAreAccepted(t *testing.T) {
-	n := harness.Start(t, "--rtmp", "127.0.0.1:1935", "--rtmps", "127.0.0.1:1936")
-	for _, setting := range []string{"rtmp", "rtmps"} {
-		logs(t, n, `nothing listens.*setting=`+setting+` `)
+// TestRTMPPorts: RTMP and RTMPS listen, and say so of a key that is none.
+func TestRTMPPorts(t *testing.T) {
+	plain, secure := harness.FreeAddress(t), harness.FreeAddress(t)
+	n := harness.Start(t, "--rtmp", plain, "--rtmps", secure)
+	logs(t, n, `listening.*for=rtmp `)
+	logs(t, n, `listening.*for=rtmps `)
+	for url, config := range map[string]*tls.Config{
+		"rtmp://" + plain + "/live/sk_none":   nil,
+		"rtmps://" + secure + "/live/sk_none": {InsecureSkipVerify: true}, // the node's own authority
+	} {
+		client, err := rtmptest.Dial(t.Context(), url, config)
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		if err := client.Publish(); err == nil || !strings.Contains(err.Error(), "stream key") {
+			t.Errorf("%s: %v", url, err)
+		}
+		_ = client.Close()
 	}
 }
 

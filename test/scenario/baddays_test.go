@@ -21,10 +21,10 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/test/harness"
 )
 
-// TestKilledWhileLive: the recording ends at the last stored segment and the
-// video is published.
+// TestKilledWhileLive: when the publisher does not come back the recording ends
+// at the last stored segment and the video is published.
 func TestKilledWhileLive(t *testing.T) {
-	n := harness.Start(t)
+	n := harness.Start(t, "--streaming-reconnect-window", "3s")
 	u := n.AddUser("killed@example.com", "broadcaster")
 	p := publish(t, n, u, 0)
 	id := liveStream(t, n, u)
@@ -72,7 +72,7 @@ func segments(t *testing.T, n *harness.Node, u harness.User, id string) int {
 // TestPublisherVanishes: nobody says goodbye; after 10 s without media the
 // stream ends by itself and is published.
 func TestPublisherVanishes(t *testing.T) {
-	n := harness.Start(t)
+	n := harness.Start(t, "--streaming-reconnect-window", "5s")
 	u := n.AddUser("vanishes@example.com", "broadcaster")
 	p := publish(t, n, u, 12*time.Second)
 	id := liveStream(t, n, u)

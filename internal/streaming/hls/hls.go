@@ -11,8 +11,13 @@ const ContentType = "application/vnd.apple.mpegurl"
 
 // Multivariant is a multivariant playlist (the draft, 4.4.6).
 type Multivariant struct {
-	Variants   []Variant
-	Renditions []Rendition
+	// IndependentSegments promises for every segment of every media playlist,
+	// also those to come, that it begins with a key frame. The media playlists
+	// then need not say it (the draft, 4.4.2.1). A live stream that cannot be sure
+	// says it in the media playlists alone.
+	IndependentSegments bool
+	Variants            []Variant
+	Renditions          []Rendition
 }
 
 // Variant is one EXT-X-STREAM-INF. Fields that are zero are left out.
@@ -22,17 +27,30 @@ type Variant struct {
 	AverageBandwidth int // bits per second
 	Codecs           []string
 	Width, Height    int
-	FrameRate        float64 // frames per second, the highest
-	AudioGroup       string  // GroupID of its audio renditions
+	FrameRate        float64    // frames per second, the highest
+	Range            VideoRange // of all variants or of none (Apple 9.16)
+	Score            float64    // of all variants or of none (Apple 9.19)
+	AudioGroup       string     // GroupID of its audio renditions
 }
 
-// Rendition is one EXT-X-MEDIA of type AUDIO.
+// VideoRange is the value of VIDEO-RANGE. Without it, a variant is SDR.
+type VideoRange string
+
+// The ranges (the draft, 4.4.6.2).
+const (
+	SDR VideoRange = "SDR"
+	HLG VideoRange = "HLG"
+	PQ  VideoRange = "PQ"
+)
+
+// Rendition is one EXT-X-MEDIA of type AUDIO. Names differ within a group, and
+// a group has at most one default (the draft, 4.4.6.1.1).
 type Rendition struct {
 	GroupID, Name string
-	Language      string // BCP 47; may be empty
+	Language      string // BCP 47; empty: not known, written as "und" (Apple 8.10)
 	URI           string // empty: the audio is in the variants themselves
 	Default       bool
-	Channels      int
+	Channels      int // 0: not told; the draft wants it told
 }
 
 // PlaylistType is the value of EXT-X-PLAYLIST-TYPE, Live for none.
@@ -58,7 +76,18 @@ type Media struct {
 	IndependentSegments   bool
 	Segments              []Segment
 	Hint                  string // URI of the next part; empty: no hint
+	HintInit              string // URI of its init segment if that is a new one (the draft, B.1)
+	Reports               []Report
 	Ended                 bool
+}
+
+// Report is one EXT-X-RENDITION-REPORT (the draft, 4.4.5.4): how far another
+// media playlist of the multivariant playlist is. A low-latency playlist has one
+// for every other (B.1).
+type Report struct {
+	URI      string // of the other media playlist, relative to this one
+	LastMSN  uint64 // of its last part, or of its last segment if it has no parts
+	LastPart int    // number of that part in its segment, from 0; -1: no parts
 }
 
 // Segment is one media segment. With an empty URI it is the one being made, has

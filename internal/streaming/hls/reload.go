@@ -3,6 +3,7 @@ package hls
 import (
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 )
@@ -78,9 +79,10 @@ func skip(query url.Values) (bool, error) {
 	return false, errs.New(errs.Invalid, "_HLS_skip must be YES or v2, given once")
 }
 
-// Has tells whether the playlist has what the request waits for. The part
-// after the last of a complete segment means the first of the next one
-// (the draft, 6.2.5.2). An ended playlist has all that will ever come.
+// Has tells whether the playlist has what the request waits for (the draft,
+// 6.2.5.2): the complete segment or a later one, or the part. A part after the
+// last of a complete segment means the first of the next one. An ended playlist
+// has all that will ever come.
 func (m *Media) Has(r Reload) bool {
 	if !r.Block || m.Ended {
 		return true
@@ -102,17 +104,38 @@ func (m *Media) Has(r Reload) bool {
 	return false
 }
 
-// TooFar tells whether the request names a segment more than 2 beyond the last
-// complete one, which no client can want (the draft, 6.2.5.2: 400).
+// TooFar tells whether the request names what no client can want yet, to be
+// answered with 400 (the draft, 6.2.5.2): a segment more than two after the last
+// complete one, or a part further ahead of the last part than the Advance Part
+// Limit of three seconds' parts.
 func (m *Media) TooFar(r Reload) bool {
 	if !r.Block || m.Ended {
 		return false
 	}
-	complete := m.nextMSN()
+	open, last := m.nextMSN(), -1 // number of the segment being made, and of its last part
 	if n := len(m.Segments); n > 0 && m.Segments[n-1].URI == "" {
-		complete--
+		open, last = open-1, len(m.Segments[n-1].Parts)-1
 	}
-	return r.MSN > complete+1
+	if r.MSN > open+1 {
+		return true
+	}
+	if m.PartTarget == 0 || r.Part < 0 || r.MSN < open {
+		return false
+	}
+	ahead := r.Part - last
+	if r.MSN > open {
+		ahead = r.Part + 1 // at least: it is not known how many parts end the segment before
+	}
+	return ahead > m.advancePartLimit()
+}
+
+// advancePartLimit is how many parts ahead of the last one a request may name
+// (the draft, 6.2.5.2).
+func (m *Media) advancePartLimit() int {
+	if m.PartTarget < time.Second {
+		return int(3 * time.Second / m.PartTarget)
+	}
+	return 3
 }
 
 // nextMSN is the number after that of the last segment listed.

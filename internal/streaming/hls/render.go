@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"strings"
@@ -10,7 +11,11 @@ import (
 // AppendTo appends the multivariant playlist to dst. URIs and names must be
 // free of quotes and line breaks.
 func (m *Multivariant) AppendTo(dst []byte) []byte {
-	dst = append(dst, "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n"...)
+	// Nothing in it needs a version; what it names has EXT-X-MAP (the draft, 8).
+	dst = append(dst, "#EXTM3U\n#EXT-X-VERSION:6\n"...)
+	if m.IndependentSegments {
+		dst = append(dst, "#EXT-X-INDEPENDENT-SEGMENTS\n"...)
+	}
 	for i := range m.Renditions {
 		dst = m.Renditions[i].appendTo(dst)
 	}
@@ -24,9 +29,7 @@ func (r *Rendition) appendTo(dst []byte) []byte {
 	dst = append(dst, "#EXT-X-MEDIA:TYPE=AUDIO"...)
 	dst = appendQuoted(dst, ",GROUP-ID=", r.GroupID)
 	dst = appendQuoted(dst, ",NAME=", r.Name)
-	if r.Language != "" {
-		dst = appendQuoted(dst, ",LANGUAGE=", r.Language)
-	}
+	dst = appendQuoted(dst, ",LANGUAGE=", cmp.Or(r.Language, "und"))
 	if r.Default {
 		dst = append(dst, ",DEFAULT=YES"...)
 	}
@@ -60,6 +63,14 @@ func (v *Variant) appendTo(dst []byte) []byte {
 		dst = append(dst, ",FRAME-RATE="...)
 		dst = strconv.AppendFloat(dst, v.FrameRate, 'f', 3, 64)
 	}
+	if v.Range != "" {
+		dst = append(dst, ",VIDEO-RANGE="...)
+		dst = append(dst, v.Range...)
+	}
+	if v.Score > 0 {
+		dst = append(dst, ",SCORE="...)
+		dst = strconv.AppendFloat(dst, v.Score, 'f', -1, 64)
+	}
 	if v.AudioGroup != "" {
 		dst = appendQuoted(dst, ",AUDIO=", v.AudioGroup)
 	}
@@ -90,14 +101,15 @@ func (m *Media) AppendTo(dst []byte) []byte { return m.appendFrom(dst, 0) }
 // SkipUntil. When there are none, that is the whole playlist.
 func (m *Media) AppendDelta(dst []byte) []byte { return m.appendFrom(dst, m.skippable()) }
 
-// skippable counts the segments that end before the skip boundary.
+// skippable counts the segments that end before the skip boundary, which lies
+// SkipUntil before the end of the last part.
 func (m *Media) skippable() int {
 	if m.SkipUntil <= 0 || m.Ended {
 		return 0
 	}
 	var behind time.Duration
 	for i := len(m.Segments) - 1; i >= 0; i-- {
-		if behind >= m.SkipUntil {
+		if behind > m.SkipUntil {
 			return i + 1
 		}
 		behind += m.Segments[i].length()
@@ -117,14 +129,19 @@ func (s *Segment) length() time.Duration {
 	return d
 }
 
+// appendFrom appends the playlist with the first segments skipped. What applied
+// to those and still applies, their EXT-X-MAP, is not said again: it was
+// replaced with them, and whoever asks for a delta update has it (the draft,
+// 4.4.5.2, 6.3.7).
 func (m *Media) appendFrom(dst []byte, skip int) []byte {
-	dst = m.appendHeader(dst)
+	dst = m.appendHeader(dst, skip > 0)
+	init := ""
 	if skip > 0 {
 		dst = append(dst, "#EXT-X-SKIP:SKIPPED-SEGMENTS="...)
 		dst = strconv.AppendInt(dst, int64(skip), 10)
 		dst = append(dst, '\n')
+		init = m.Segments[skip-1].Init
 	}
-	init := ""
 	for i := skip; i < len(m.Segments); i++ {
 		s := &m.Segments[i]
 		if s.URI == "" && len(s.Parts) == 0 {
@@ -133,9 +150,11 @@ func (m *Media) appendFrom(dst []byte, skip int) []byte {
 		dst = s.appendTo(dst, s.Init != init)
 		init = s.Init
 	}
-	if m.Hint != "" && !m.Ended {
-		dst = appendQuoted(dst, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=", m.Hint)
-		dst = append(dst, '\n')
+	if !m.Ended {
+		dst = m.appendHints(dst)
+	}
+	for i := range m.Reports {
+		dst = m.Reports[i].appendTo(dst)
 	}
 	if m.Ended {
 		dst = append(dst, "#EXT-X-ENDLIST\n"...)
@@ -143,10 +162,34 @@ func (m *Media) appendFrom(dst []byte, skip int) []byte {
 	return dst
 }
 
-func (m *Media) appendHeader(dst []byte) []byte {
-	version := "9" // EXT-X-SKIP
-	if m.PartTarget == 0 && m.SkipUntil == 0 {
-		version = "7"
+// appendHints appends the preload hints (the draft, 4.4.5.3).
+func (m *Media) appendHints(dst []byte) []byte {
+	if m.HintInit != "" {
+		dst = appendQuoted(dst, "#EXT-X-PRELOAD-HINT:TYPE=MAP,URI=", m.HintInit)
+		dst = append(dst, '\n')
+	}
+	if m.Hint != "" {
+		dst = appendQuoted(dst, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=", m.Hint)
+		dst = append(dst, '\n')
+	}
+	return dst
+}
+
+func (r *Report) appendTo(dst []byte) []byte {
+	dst = appendQuoted(dst, "#EXT-X-RENDITION-REPORT:URI=", r.URI)
+	dst = append(dst, ",LAST-MSN="...)
+	dst = strconv.AppendUint(dst, r.LastMSN, 10)
+	if r.LastPart >= 0 {
+		dst = append(dst, ",LAST-PART="...)
+		dst = strconv.AppendInt(dst, int64(r.LastPart), 10)
+	}
+	return append(dst, '\n')
+}
+
+func (m *Media) appendHeader(dst []byte, skips bool) []byte {
+	version := "6" // EXT-X-MAP
+	if skips {
+		version = "9" // EXT-X-SKIP
 	}
 	dst = append(dst, "#EXTM3U\n#EXT-X-VERSION:"...)
 	dst = append(dst, version...)
@@ -160,7 +203,9 @@ func (m *Media) appendHeader(dst []byte) []byte {
 	}
 	dst = append(dst, "#EXT-X-MEDIA-SEQUENCE:"...)
 	dst = append(strconv.AppendUint(dst, m.MediaSequence, 10), '\n')
-	if m.DiscontinuitySequence > 0 {
+	if m.Type == Live || m.DiscontinuitySequence > 0 {
+		// A discontinuity may come at any time, and the tag must be there then
+		// (Apple 8.17).
 		dst = append(dst, "#EXT-X-DISCONTINUITY-SEQUENCE:"...)
 		dst = append(strconv.AppendUint(dst, m.DiscontinuitySequence, 10), '\n')
 	}
@@ -175,10 +220,11 @@ func (m *Media) appendHeader(dst []byte) []byte {
 	return dst
 }
 
-// appendServerControl appends EXT-X-SERVER-CONTROL (the draft, 4.4.3.8), which
-// has no place in a playlist that changes no more.
+// appendServerControl appends EXT-X-SERVER-CONTROL (the draft, 4.4.3.8). It
+// stays when the playlist ends: EXT-X-PART-INF requires it, and no tag of the
+// header may go (6.2.1). The server then ignores the directives.
 func (m *Media) appendServerControl(dst []byte) []byte {
-	if m.Ended || m.PartTarget == 0 && m.HoldBack == 0 && m.SkipUntil == 0 {
+	if m.PartTarget == 0 && m.HoldBack == 0 && m.SkipUntil == 0 {
 		return dst
 	}
 	dst = append(dst, "#EXT-X-SERVER-CONTROL:"...)

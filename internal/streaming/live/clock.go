@@ -31,7 +31,8 @@ type rtpClock struct {
 	arrived     fastest // arrival minus timestamp
 
 	reported bool
-	sender   int64 // sender's wall clock minus timestamp, filtered
+	sender   int64         // sender's wall clock minus timestamp, filtered
+	early    *frame.Report // came before any timestamp
 }
 
 // see takes a timestamp that arrived and returns it in unwrapped ticks.
@@ -40,6 +41,9 @@ func (c *rtpClock) see(ts uint32, arrival int64) int64 {
 		c.running = true
 		c.raw = int64(ts)
 		c.last, c.lastArrival = c.raw, arrival
+		if c.early != nil {
+			c.report(*c.early)
+		}
 	}
 	raw := c.unwrap(ts)
 	t := raw + c.shift
@@ -63,6 +67,7 @@ func (c *rtpClock) unwrap(ts uint32) int64 { return c.raw + int64(int32(ts-uint3
 // report takes a sender report of the track.
 func (c *rtpClock) report(r frame.Report) {
 	if !c.running {
+		c.early = &r
 		return
 	}
 	ntp := int64(r.NTP>>32)*second + int64((r.NTP&0xffffffff)*uint64(second)>>32)

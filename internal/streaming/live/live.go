@@ -1,7 +1,12 @@
-// Package live turns the frames of one publisher into a live stream: it puts
-// them on one timeline, packages them into CMAF parts and segments, keeps the
-// last of them in memory and serves them as low-latency HLS
-// (draft-pantos-hls-rfc8216bis). It knows no ingest protocol and no database.
+// Package live turns the frames of a broadcast into a live stream: it puts them
+// on one timeline, packages them into CMAF parts and segments, keeps the last of
+// them in memory and serves them as low-latency HLS (draft-pantos-hls-rfc8216bis).
+// It knows no ingest protocol and no database.
+//
+// A broadcast's publishers come and go: each is a Session. What one leaves, the
+// next one continues after a discontinuity. The source rung is what the
+// publisher sends; sidecars may make lower rungs and an AAC rendition of it,
+// which follow its cuts.
 //
 // The caller brings the time: every frame has its arrival, and Tick tells how
 // late it is. So everything here is deterministic.
@@ -9,15 +14,20 @@ package live
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/id3"
 )
 
-// Rung is the name of the one quality that a stream has: what was published.
-const Rung = "source"
+// Names of the renditions that every broadcast may have.
+const (
+	Source = "source" // what was published
+	AAC    = "aac"    // its audio for players without Opus
+)
 
 // TargetDuration is EXT-X-TARGETDURATION of live playlists.
 const TargetDuration = 4 * time.Second
@@ -28,158 +38,178 @@ const ticksPerSecond = cmaf.VideoTimescale
 // TickEvery is how often Tick wants to be called.
 const TickEvery = 25 * time.Millisecond
 
-// Config is what a stream is made of.
+// Config is what a stream is made of. The callbacks must not block and not call
+// the stream.
 type Config struct {
 	ID, Channel string
-	Epoch       int64 // in the names of segments; raised by every owner of the channel
 	PartTarget  time.Duration
-	// Audio is the audio track, nil for a publisher without one.
+	// Audio is the audio track of the source rung and those below it, nil for none.
 	Audio *cmaf.AudioConfig
-	// RequestKeyFrame asks the publisher for a key frame. It must not block.
-	RequestKeyFrame func()
+	// Rungs names the lower rungs that sidecars will bring, the best one first;
+	// AAC is the rendition that one will bring, nil for none.
+	Rungs []string
+	AAC   *cmaf.AudioConfig
 	// OnInit hears of every init segment before the first segment that needs
-	// it, OnSegment of every complete segment, in order. They must not block.
-	OnInit    func(version int, data []byte)
-	OnSegment func(*Segment)
+	// it, OnSegment of every complete segment, in the order of each rung.
+	OnInit    func(rung string, epoch int64, version int, data []byte)
+	OnSegment func(rung string, s *Segment)
 	// OnPart hears of every part, by its size in bytes.
-	OnPart func(size int)
-	Log    *slog.Logger
+	OnPart func(rung string, size int)
+	// OnRender hears of every media playlist that is rendered, full or as a delta
+	// update: once for every state, view and kind that somebody wanted.
+	OnRender func(delta bool)
+	Log      *slog.Logger
 }
 
-// Stream is one live stream. Its methods may be called from several goroutines.
+// Stream is one broadcast. Its methods may be called from several goroutines.
 type Stream struct {
-	cfg Config
+	cfg     Config
+	windows []*window // fixed by New
 
-	mu       sync.Mutex // of what follows
-	timeline *timeline
-	packager *packager
-	keys     keyRequests
-	ended    bool
-	warned   onceASecond
-
-	window *window
+	mu          sync.Mutex // of what follows
+	packager    *packager
+	rungs       map[string]*videoFollower
+	aac         *audioFollower
+	session     *Session // nil while the publisher is away
+	source      fan
+	sounds      map[cmaf.AudioCodec]*fan
+	taps        []*Tapped
+	offered     *offered
+	sourceReady time.Time
+	ended       bool
 }
 
-// New returns a stream whose time begins now.
-func New(cfg Config, now time.Time) *Stream {
-	w := newWindow(cfg)
-	return &Stream{
-		cfg:      cfg,
-		timeline: newTimeline(now, cfg.Audio != nil),
-		packager: newPackager(cfg, w),
-		window:   w,
+// New returns a stream without a publisher.
+func New(cfg Config) *Stream {
+	s := &Stream{cfg: cfg, rungs: map[string]*videoFollower{}, sounds: map[cmaf.AudioCodec]*fan{}}
+	split := cfg.AAC != nil
+	made := func(rung string, video bool, sound *cmaf.AudioConfig) output {
+		return output{cfg: &s.cfg, rung: rung, sound: sound, window: newWindow(rung, &s.cfg, video, split && video, &s.windows)}
 	}
+	s.packager = newPackager(made(Source, true, cfg.Audio), cfg.PartTarget)
+	for _, name := range cfg.Rungs {
+		f := &videoFollower{cuts: cuts{output: made(name, true, cfg.Audio)}, reached: -1}
+		s.rungs[name] = f
+		s.packager.followers = append(s.packager.followers, f)
+	}
+	if cfg.AAC != nil {
+		s.aac = &audioFollower{cuts: cuts{output: made(AAC, false, cfg.AAC)}, queue: soundQueue{config: *cfg.AAC}}
+		s.packager.followers = append(s.packager.followers, s.aac)
+	}
+	return s
 }
 
 // ID returns the stream's id.
 func (s *Stream) ID() string { return s.cfg.ID }
 
-// Video takes the next access unit, in decoding order. The stream keeps Data.
-func (s *Stream) Video(f frame.Video) {
+// rung returns a window by its name, nil if there is none.
+func (s *Stream) rung(name string) *window {
+	i := slices.IndexFunc(s.windows, func(w *window) bool { return w.rung == name })
+	if i < 0 {
+		return nil
+	}
+	return s.windows[i]
+}
+
+// RungVideo takes a picture that a sidecar made of the source's at that place.
+func (s *Stream) RungVideo(rung string, f frame.Video, at int64, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.rungs[rung]; r != nil && !s.ended {
+		r.push(f, at, now)
+	}
+}
+
+// RungGap says that a sidecar will not bring pictures up to that place.
+func (s *Stream) RungGap(rung string, to int64, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.rungs[rung]; r != nil && !s.ended {
+		r.gap(to, now)
+	}
+}
+
+// MadeAudio takes a frame that a sidecar made of the source's audio: of AAC for
+// the rendition, of Opus for those who tap it.
+func (s *Stream) MadeAudio(codec cmaf.AudioCodec, f frame.Audio, at int64, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return
 	}
-	if f.Key && s.usable(f) {
-		s.keys.arrived(f.Arrival)
+	if codec == cmaf.AAC && s.aac != nil {
+		s.aac.push(f, at, now)
 	}
-	if s.keys.missing() {
-		s.timeline.noteVideo(f.Timestamp, f.Arrival)
-		return
-	}
-	at, waiting := s.timeline.video(f)
-	if waiting {
-		s.started(f.Arrival)
-		return
-	}
-	s.packager.video(f, at, s.timeline.wall(at))
+	s.fanOf(codec).audio(f, at)
 }
 
-// Audio takes the next Opus packet. The stream keeps Data.
-func (s *Stream) Audio(f frame.Audio) {
+// React puts a reaction on the stream, at the next part of every rung.
+func (s *Stream) React(r id3.Reaction) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || s.cfg.Audio == nil {
-		return
-	}
-	samples, err := opusSamples(f.Data)
-	if err != nil {
-		return // nothing could play it; the gap is filled
-	}
-	place := s.timeline.audio(f.Timestamp, f.Arrival)
-	s.started(f.Arrival)
-	if at, ok := place(); ok {
-		s.packager.audio(at, samples, f.Data)
+	if !s.ended {
+		s.packager.events.add(r)
 	}
 }
 
-// usable says whether it is known how to decode a key frame.
-func (s *Stream) usable(f frame.Video) bool {
-	if f.Config == nil && s.warned.due(f.Arrival) {
-		s.cfg.Log.Warn("the publisher's key frames come without usable parameters", "stream", s.cfg.ID)
-	}
-	return f.Config != nil
-}
-
-// started packages the key frame that has waited for the first audio.
-func (s *Stream) started(now time.Time) {
-	for _, held := range s.timeline.release(now) {
-		s.packager.video(held.frame, held.at, s.timeline.wall(held.at))
-	}
-}
-
-// VideoReport takes a sender report of the video track.
-func (s *Stream) VideoReport(r frame.Report) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.timeline.videoClock.report(r)
-}
-
-// AudioReport takes a sender report of the audio track.
-func (s *Stream) AudioReport(r frame.Report) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.timeline.audioClock.report(r)
-}
-
-// Lost says that video is missing. What comes is dropped until the next key
-// frame, which is asked for at once.
-func (s *Stream) Lost(now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.ended && s.keys.lost(now) {
-		s.cfg.RequestKeyFrame()
-	}
-}
-
-// Tick does what is due without a frame: key frame requests, and parts whose
-// frames do not come.
+// Tick does what is due without a frame: key frame requests, parts whose frames
+// do not come, and renditions whose sidecars are late.
 func (s *Stream) Tick(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return
 	}
-	if s.keys.due(now) {
-		s.cfg.RequestKeyFrame()
+	s.packager.now = now
+	if s.session != nil {
+		s.session.tick(now)
 	}
-	s.started(now)
-	if at, running := s.timeline.now(now); running {
-		s.packager.overdue(at)
+	for _, f := range s.packager.followers {
+		f.pump(now)
 	}
 }
 
-// End completes the last segment and the playlist. What comes later is dropped.
-func (s *Stream) End() {
+// MadeGap says that a sidecar will bring no audio up to that place.
+func (s *Stream) MadeGap(codec cmaf.AudioCodec, to int64, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if codec == cmaf.AAC && s.aac != nil && !s.ended {
+		s.aac.gap(to, now)
+	}
+}
+
+// Lose notes that the object store has not taken a segment.
+func (s *Stream) Lose(rung string, epoch int64, msn uint64) {
+	if w := s.rung(rung); w != nil {
+		w.lose(epoch, msn)
+	}
+}
+
+// End completes the last segment and the playlists. What comes later is dropped.
+func (s *Stream) End() { s.complete((*window).end) }
+
+// Park completes the last segment, as End does, for another process to go on:
+// the playlists stay open, and requests that wait fail with errs.Unavailable.
+func (s *Stream) Park() { s.complete((*window).park) }
+
+func (s *Stream) complete(close func(*window)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return
 	}
+	s.detach()
 	s.ended = true
-	s.packager.end()
-	s.window.end()
+	for _, f := range s.packager.followers {
+		f.pump(s.packager.now.Add(firstPatience + time.Second)) // what has not come is a gap
+	}
+	for _, w := range s.windows {
+		close(w)
+	}
+	for _, t := range s.taps {
+		t.tap.End()
+	}
+	s.taps = nil
 }
 
 // onceASecond keeps the log quiet.

@@ -43,9 +43,9 @@ func opusSamples(packet []byte) (int64, error) {
 // shortestSilence is 2.5 ms, the shortest Opus frame.
 const shortestSilence = 120
 
-// silence returns an Opus packet of silence that is not longer than room, and
+// opusSilence returns an Opus packet of silence that is not longer than room, and
 // its duration. Room must be at least shortestSilence.
-func silence(room int64, channels int) (packet []byte, samples int64) {
+func opusSilence(room int64, channels int) (packet []byte, samples int64) {
 	// CELT, full band: configurations 28 to 31 have 2.5, 5, 10 and 20 ms. A
 	// packet of the TOC and two bytes decodes to silence.
 	config, samples := byte(31), int64(960)

@@ -15,7 +15,7 @@ import (
 const (
 	// A request waits at most this long for what it asks for.
 	maxHold         = 3 * TargetDuration
-	maxHeldRequests = 20_000 // of one stream
+	maxHeldRequests = 20_000 // of one rung
 	// A slow consumer is cut.
 	sendTimeout = 30 * time.Second
 	// SegmentType is the media type of segments, parts and init segments.
@@ -34,34 +34,71 @@ const (
 type Origin struct {
 	// Fail answers a request with an error.
 	Fail func(http.ResponseWriter, *http.Request, error)
-	// Stored serves a segment that is not in memory any more.
-	Stored func(http.ResponseWriter, *http.Request, *Stream, *Segment)
+	// Stored serves a segment or an init segment that is not in memory any more.
+	Stored func(http.ResponseWriter, *http.Request, *Stream, Stored)
+}
+
+// Stored names media of a stream in the object store.
+type Stored struct {
+	Rung      string
+	VideoOnly bool     // without its audio
+	Segment   *Segment // nil: the init segment
+	Epoch     int64    // of the init segment
+	Init      int      // its version
 }
 
 // Master serves the multivariant playlist. It waits for the first segment, as
-// players cannot begin on parts alone.
-func (o *Origin) Master(w http.ResponseWriter, r *http.Request, s *Stream) {
-	st, err := o.hold(r, s, func(st *state) bool { return st.master != nil || st.media.Ended })
-	if err == nil && st.master == nil {
+// players cannot begin on parts alone. With aacOnly it names nothing that needs
+// Opus.
+func (o *Origin) Master(w http.ResponseWriter, r *http.Request, s *Stream, aacOnly bool) {
+	if m, ok := o.masterOf(w, r, s, aacOnly); ok {
+		SendPlaylist(w, r, m.AppendTo(nil), cacheShortly)
+	}
+}
+
+// DVRMaster serves the multivariant playlist of all since the beginning. It lies
+// in the stream's own folder.
+func (o *Origin) DVRMaster(w http.ResponseWriter, r *http.Request, s *Stream, aacOnly bool) {
+	if m, ok := o.masterOf(w, r, s, aacOnly); ok {
+		SendPlaylist(w, r, s.dvrMaster(m).AppendTo(nil), cacheShortly)
+	}
+}
+
+func (o *Origin) masterOf(w http.ResponseWriter, r *http.Request, s *Stream, aacOnly bool) (*hls.Multivariant, bool) {
+	source := s.rung(Source)
+	var m *hls.Multivariant
+	_, err := o.hold(r, source, func(st *state) bool {
+		m = s.master(aacOnly, time.Now())
+		return m != nil || st.media[muxed].Ended
+	})
+	if err == nil && m == nil {
 		err = errs.New(errs.NotFound, "the broadcast ended before it showed anything")
 	}
 	if err != nil {
 		o.Fail(w, r, err)
-		return
 	}
-	b := compress(st.master.AppendTo(nil))
-	sendPlaylist(w, r, &b, cacheShortly)
+	return m, err == nil
 }
 
-// Serve serves what lies in a stream's rung: its media playlist, init segments,
+// Serve serves what lies in a rung's folder: its playlists, init segments,
 // segments and parts.
-func (o *Origin) Serve(w http.ResponseWriter, r *http.Request, s *Stream, rung, name string) {
-	if rung != Rung {
-		o.Fail(w, r, errs.Newf(errs.NotFound, "the stream has no rung %q, only %q", rung, Rung))
+func (o *Origin) Serve(w http.ResponseWriter, r *http.Request, s *Stream, folder, name string) {
+	rung, v := parseDirectory(folder)
+	win := s.rung(rung)
+	if win == nil || v == videoOnly && !win.split {
+		o.Fail(w, r, errs.Newf(errs.NotFound, "the stream has no rung %q", folder))
 		return
 	}
-	if name == "media.m3u8" {
-		o.media(w, r, s)
+	switch name {
+	case "media.m3u8":
+		o.media(w, r, win, v)
+		return
+	case "dvr.m3u8":
+		if b := win.dvr(v); b != nil {
+			sendPlaylist(w, r, b, cacheShortly)
+			return
+		}
+		o.Fail(w, r, errs.New(errs.NotFound, "the broadcast has no complete segment yet; try again in 2 s"))
 		return
 	}
 	n, ok := parseName(name)
@@ -69,21 +106,17 @@ func (o *Origin) Serve(w http.ResponseWriter, r *http.Request, s *Stream, rung, 
 	case !ok:
 		o.Fail(w, r, notThere(name))
 	case n.init > 0:
-		if data := s.window.initSegment(n); data != nil {
-			sendMedia(w, r, data)
-			return
-		}
-		o.Fail(w, r, notThere(name))
+		o.init(w, r, s, win, v, n)
 	case n.part >= 0:
-		o.part(w, r, s, n, name)
+		o.part(w, r, win, v, n, name)
 	default:
-		o.segment(w, r, s, n, name)
+		o.segment(w, r, s, win, v, n, name)
 	}
 }
 
 func notThere(name string) error { return errs.Newf(errs.NotFound, "the stream has no %q", name) }
 
-func (o *Origin) media(w http.ResponseWriter, r *http.Request, s *Stream) {
+func (o *Origin) media(w http.ResponseWriter, r *http.Request, win *window, v view) {
 	reload, err := hls.ParseReload(r.URL.Query())
 	if err != nil {
 		o.Fail(w, r, err)
@@ -93,62 +126,77 @@ func (o *Origin) media(w http.ResponseWriter, r *http.Request, s *Stream) {
 	if reload.Block {
 		cache = cacheBlocking
 	}
-	st, err := o.hold(r, s, func(st *state) bool {
-		return len(st.media.Segments) > 0 && (st.media.TooFar(reload) || st.media.Has(reload)) || st.media.Ended
+	st, err := o.hold(r, win, func(st *state) bool {
+		m := &st.media[v]
+		return len(m.Segments) > 0 && st.shown && (m.TooFar(reload) || m.Has(reload)) || m.Ended
 	})
-	if err == nil && len(st.media.Segments) == 0 {
+	if err != nil {
+		o.Fail(w, r, err)
+		return
+	}
+	m := &st.media[v]
+	if len(m.Segments) == 0 {
 		err = errs.New(errs.NotFound, "the broadcast ended before it showed anything")
 	}
-	if err == nil && st.media.TooFar(reload) {
+	if err == nil && m.TooFar(reload) {
 		err = errs.Newf(errs.Invalid, "_HLS_msn is too far ahead: the next segment is %d",
-			st.media.MediaSequence+uint64(len(st.media.Segments)))
+			m.MediaSequence+uint64(len(m.Segments)))
 	}
 	if err != nil {
 		o.Fail(w, r, err)
 		return
 	}
-	sendPlaylist(w, r, st.playlist(reload.Skip), cache)
+	sendPlaylist(w, r, st.playlist(v, reload.Skip), cache)
 }
 
-func (o *Origin) part(w http.ResponseWriter, r *http.Request, s *Stream, n mediaName, name string) {
-	_, err := o.hold(r, s, func(*state) bool {
-		_, coming := s.window.part(n)
+func (o *Origin) init(w http.ResponseWriter, r *http.Request, s *Stream, win *window, v view, n mediaName) {
+	if data := win.initSegment(n, v); data != nil {
+		sendMedia(w, r, data)
+		return
+	}
+	// One from before a restart of the server.
+	o.Stored(w, r, s, Stored{Rung: win.rung, VideoOnly: v == videoOnly, Epoch: n.epoch, Init: n.init})
+}
+
+func (o *Origin) part(w http.ResponseWriter, r *http.Request, win *window, v view, n mediaName, name string) {
+	_, err := o.hold(r, win, func(*state) bool {
+		_, coming := win.part(n, v)
 		return !coming
 	})
 	if err != nil {
 		o.Fail(w, r, err)
 		return
 	}
-	data, _ := s.window.part(n)
+	data, _ := win.part(n, v)
 	if data == nil {
 		o.Fail(w, r, notThere(name))
 		return
 	}
-	sendMedia(w, r, data)
+	sendMedia(w, r, data...)
 }
 
-func (o *Origin) segment(w http.ResponseWriter, r *http.Request, s *Stream, n mediaName, name string) {
-	segment, data := s.window.segment(n.epoch, n.msn)
+func (o *Origin) segment(w http.ResponseWriter, r *http.Request, s *Stream, win *window, v view, n mediaName, name string) {
+	segment, data := win.segment(n, v)
 	switch {
 	case segment == nil:
 		o.Fail(w, r, notThere(name))
 	case data == nil:
-		o.Stored(w, r, s, segment)
+		o.Stored(w, r, s, Stored{Rung: win.rung, VideoOnly: v == videoOnly, Segment: segment})
 	default:
 		sendMedia(w, r, data...)
 	}
 }
 
 // hold waits until the stream's state is ready, for a while.
-func (o *Origin) hold(r *http.Request, s *Stream, ready func(*state) bool) (*state, error) {
-	if n := s.window.holding.Add(1); n > maxHeldRequests {
-		s.window.holding.Add(-1)
+func (o *Origin) hold(r *http.Request, win *window, ready func(*state) bool) (*state, error) {
+	if n := win.holding.Add(1); n > maxHeldRequests {
+		win.holding.Add(-1)
 		return nil, errs.New(errs.Unavailable, "too many requests wait for this stream; try again")
 	}
-	defer s.window.holding.Add(-1)
+	defer win.holding.Add(-1)
 	ctx, cancel := context.WithTimeout(r.Context(), maxHold)
 	defer cancel()
-	st, err := s.window.wait(ctx, ready)
+	st, err := win.wait(ctx, ready)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		err = errs.New(errs.Unavailable, "the stream has not come that far; try again")
 	}

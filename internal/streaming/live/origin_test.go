@@ -12,15 +12,15 @@ import (
 )
 
 // ask asks an origin for something of a stream.
-func ask(ctx context.Context, s *Stream, o Origin, name string) (status int, body string, stored *Segment) {
+func ask(ctx context.Context, s testStream, o Origin, name string) (status int, body string, stored *Segment) {
 	o.Fail = func(w http.ResponseWriter, _ *http.Request, err error) {
 		code := map[errs.Code]int{errs.NotFound: 404, errs.Invalid: 400, errs.Unavailable: 503}[errs.CodeOf(err)]
 		http.Error(w, err.Error(), code)
 	}
-	o.Stored = func(_ http.ResponseWriter, _ *http.Request, _ *Stream, seg *Segment) { stored = seg }
+	o.Stored = func(_ http.ResponseWriter, _ *http.Request, _ *Stream, of Stored) { stored = of.Segment }
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodGet, "/live/c/st-1/source/"+name, nil).WithContext(ctx)
-	o.Serve(w, r, s, Rung, strings.Split(name, "?")[0])
+	o.Serve(w, r, s.Stream, Source, strings.Split(name, "?")[0])
 	return w.Code, w.Body.String(), stored
 }
 
@@ -62,20 +62,21 @@ func TestWindow(t *testing.T) {
 
 // TestMemoryLimit lets go of segments that are too large to be kept.
 func TestMemoryLimit(t *testing.T) {
-	w := newWindow(Config{Epoch: 1, PartTarget: time.Second})
+	var all []*window
+	w := newWindow(Source, &Config{PartTarget: time.Second}, true, false, &all)
 	for msn := range uint64(8) {
 		seg := &Segment{Epoch: 1, MSN: msn, Init: 1}
 		w.openSegment(seg)
-		w.addPart(seg, &Part{Duration: 2 * ticksPerSecond, Data: make([]byte, maxWindowBytes/5)})
-		w.closeSegment(seg, 2*ticksPerSecond, 3000)
+		w.addPart(seg, &Part{Duration: 2 * ticksPerSecond, data: make([]byte, maxWindowBytes/5)})
+		w.closeSegment(seg, closeCut{ticks: 2 * ticksPerSecond, interval: 3000})
 		if w.bytes > maxWindowBytes {
 			t.Errorf("%d bytes after segment %d", w.bytes, msn)
 		}
 	}
-	if seg, data := w.segment(1, 0); seg == nil || data != nil {
+	if seg, data := w.segment(mediaName{epoch: 1}, muxed); seg == nil || data != nil {
 		t.Error("the oldest segment should be known, without its bytes")
 	}
-	if _, data := w.segment(1, 7); data == nil {
+	if _, data := w.segment(mediaName{epoch: 1, msn: 7}, muxed); data == nil {
 		t.Error("the newest segment is gone")
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // All times of the packager are ticks of 90 kHz since the first key frame,
-// audio positions samples of 48 kHz.
+// audio positions are in the audio's timescale.
 const (
 	minSegment   = ticksPerSecond * 3 / 2 // an earlier key frame does not cut
 	firstSegment = ticksPerSecond * 2 / 5 // but the first segment is short
@@ -20,50 +20,65 @@ const (
 	lateFrames = ticksPerSecond * 7 / 20
 )
 
-// packager cuts frames into parts and segments. The parts' times are
-// contiguous: a part starts where the last one ended, and so do the samples of
-// each track. The last sample of a part gets a predicted duration; when the
-// next frame shows that it was wrong, that frame's duration makes up for it.
+// packager cuts the frames of the source rung into parts and segments; the other
+// renditions follow its cuts. The parts' times are contiguous: a part starts
+// where the last one ended, and so do the samples of each track. The last sample
+// of a part gets a predicted duration; when the next frame shows that it was
+// wrong, that frame's duration makes up for it.
 type packager struct {
-	cfg    Config
-	window *window
-	target int64 // longest part
+	output
+	followers []follower
+	target    int64 // longest part
 
-	config   *cmaf.VideoConfig
-	init     int // version of the init segment, from 1
-	sequence uint32
+	now           time.Time // of what happens
+	wall          time.Time // of the output's 0, as of the last frame
+	next          int64     // epoch of the segments to come
+	discontinuity bool      // before the next segment
+	config        *cmaf.VideoConfig
 
+	fresh     bool  // no frame is in the open segment yet
 	interval  int64 // expected from frame to frame
 	lastPlace int64 // where the last frame belonged
 	begun     bool
 
 	end90     int64 // where the published parts end, and the open one starts
 	videoEnd  int64 // where the samples so far end, the last by prediction
+	shown     int64 // where the last picture to be shown ends
 	open      []cmaf.Sample
-	openStart int64 // of the first sample in open
+	places    []int64 // where the frames in open belonged
+	openStart int64   // of the first sample in open
 
-	segment *Segment // nil before the first frame and between segments
-	sound   soundQueue
+	sound  *soundQueue // nil without audio
+	events eventQueue
 }
 
-func newPackager(cfg Config, w *window) *packager {
-	return &packager{
-		cfg: cfg, window: w,
-		target:   int64(cfg.PartTarget) * ticksPerSecond / second,
+func newPackager(o output, target time.Duration) *packager {
+	p := &packager{
+		output:   o,
+		target:   int64(target) * ticksPerSecond / second,
 		interval: ticksPerSecond / 30,
 	}
+	if o.sound != nil {
+		p.sound = &soundQueue{config: *o.sound}
+	}
+	return p
 }
 
 // video takes a frame and its place; wall is its time of day.
 func (p *packager) video(f frame.Video, at int64, wall time.Time) {
 	p.settle(at)
+	p.wall = wall.Add(-duration(at))
 	if f.Key {
-		p.keyFrame(f, wall)
+		p.keyFrame(f)
 	}
 	p.catchUp(at)
 	p.measure(at)
 	if p.segment == nil {
-		p.openSegment(p.window.nextMSN(), false, wall)
+		p.begin(p.window.nextMSN())
+	}
+	if p.fresh {
+		p.fresh = false
+		p.align(f.Key)
 	}
 	if len(p.open) == 0 {
 		p.openStart = p.videoEnd
@@ -71,20 +86,15 @@ func (p *packager) video(f frame.Video, at int64, wall time.Time) {
 	// The sample ends where the next frame is expected, so it makes up for
 	// what the last prediction had wrong.
 	end := max(p.videoEnd+minSample, at+p.interval)
-	p.open = append(p.open, cmaf.Sample{Duration: uint32(end - p.videoEnd), Key: f.Key, Data: p.payload(f)})
+	p.open = append(p.open, cmaf.Sample{
+		Duration: uint32(end - p.videoEnd), CompositionOffset: f.Offset, Key: f.Key, Data: p.payload(f),
+	})
+	p.places = append(p.places, at)
 	p.videoEnd = end
+	p.shown = max(p.shown, end+int64(f.Offset))
 	if end+p.interval > p.end90+p.target {
 		p.cut(p.partEnd(end))
 	}
-}
-
-// payload returns the frame's bytes. Once the parameter sets have changed, key
-// frames carry theirs: some players read only the first init segment.
-func (p *packager) payload(f frame.Video) []byte {
-	if !f.Key || p.init < 2 {
-		return f.Data
-	}
-	return append(cmaf.AppendAVCC(nil, p.config.SPS, p.config.PPS), f.Data...)
 }
 
 // settle gives the open part's last sample its real end: where the next frame is.
@@ -100,7 +110,7 @@ func (p *packager) settle(at int64) {
 }
 
 // keyFrame ends the segment before a key frame if that is due.
-func (p *packager) keyFrame(f frame.Video, wall time.Time) {
+func (p *packager) keyFrame(f frame.Video) {
 	changed := p.config == nil || !p.config.Equal(*f.Config)
 	if p.segment != nil {
 		length := max(p.videoEnd, p.end90) - p.segment.start
@@ -109,19 +119,15 @@ func (p *packager) keyFrame(f frame.Video, wall time.Time) {
 			return
 		}
 		p.cutOpen()
-		p.closeSegment()
+		p.close()
 	}
 	if !changed {
 		return
 	}
+	p.discontinuity = p.discontinuity || p.config != nil
 	p.config = f.Config
-	p.init++
-	data := cmaf.Init{Video: f.Config, Audio: p.cfg.Audio}.Marshal()
-	p.window.addInit(p.init, data, *f.Config)
-	if p.cfg.OnInit != nil {
-		p.cfg.OnInit(p.init, data)
-	}
-	p.openSegment(p.window.nextMSN(), p.init > 1, wall)
+	p.newInit(p.next, f.Config)
+	p.begin(p.window.nextMSN())
 }
 
 // catchUp publishes what lies before a frame that comes after a gap, so that
@@ -155,16 +161,11 @@ func (p *packager) partEnd(end int64) int64 {
 // the output that arrives now.
 func (p *packager) overdue(now int64) {
 	for p.segment != nil && now > p.end90+p.target+lateFrames {
-		if len(p.open) == 0 && !p.sound.reaches(p.end90+p.target/2) {
+		if len(p.open) == 0 && (p.sound == nil || !p.sound.reaches(p.end90+p.target/2)) {
 			return
 		}
 		p.cut(p.end90 + p.target)
 	}
-}
-
-// audio takes an Opus packet and its place.
-func (p *packager) audio(at, samples int64, data []byte) {
-	p.sound.add(at, samples, data, p.cfg.Audio.Channels)
 }
 
 // cutOpen publishes the open part as it is; it is the last of its segment.
@@ -180,89 +181,98 @@ func (p *packager) cut(end int64) {
 	p.publish(end)
 	if p.end90-p.segment.start >= maxSegment {
 		msn := p.segment.MSN
-		wall := p.segment.Start.Add(duration(p.end90 - p.segment.start))
-		p.closeSegment()
-		if p.window.dependent() {
-			p.cfg.Log.Warn("the publisher sends no key frame for 4 s; players start late: set its key frame interval to 2 s",
-				"stream", p.cfg.ID)
-		}
-		p.openSegment(msn+1, false, wall)
+		p.close()
+		p.begin(msn + 1)
 	}
 }
 
 // publish makes the part that ends there. Without frames it is audio alone,
 // without anything it is a gap.
 func (p *packager) publish(end int64) {
-	part := &Part{Duration: end - p.end90}
-	fragment := cmaf.Fragment{}
+	c := partCut{start: p.end90, end: end, videoStart: p.openStart, places: p.places, video: p.open}
 	if n := len(p.open); n > 0 {
 		last := &p.open[n-1]
 		start := p.videoEnd - int64(last.Duration)
 		p.videoEnd = max(end, start+minSample)
 		last.Duration = uint32(p.videoEnd - start)
-		fragment.Video = &cmaf.Run{BaseTime: uint64(p.openStart), Samples: p.open}
-		part.Independent = p.open[0].Key
 	}
-	if p.cfg.Audio != nil {
-		fragment.Audio = p.sound.take(end, p.cfg.Audio.Channels)
+	if p.sound != nil {
+		p.sound.patient(end)
+		c.audio = p.sound.take(end)
 	}
-	if fragment.Video == nil && fragment.Audio == nil {
-		part.Gap = true
-	} else {
-		p.sequence++
-		fragment.Sequence = p.sequence
-		part.Data = p.marshal(&fragment)
+	c.events = p.events.take(c.start)
+	f := cmaf.Fragment{Audio: c.audio}
+	if len(p.open) > 0 {
+		f.Video = &cmaf.Run{BaseTime: uint64(p.openStart), Samples: p.open}
 	}
-	p.open = nil
+	p.addPart(f, c.events, end-p.end90)
+	p.open, p.places = nil, nil
 	p.end90 = end
-	p.window.addPart(p.segment, part)
-	if p.cfg.OnPart != nil {
-		p.cfg.OnPart(len(part.Data))
-	}
+	p.follow(cutOp{part: &c})
 }
 
-func (p *packager) marshal(f *cmaf.Fragment) []byte {
-	size := 512
-	for _, run := range []*cmaf.Run{f.Video, f.Audio} {
-		if run != nil {
-			for i := range run.Samples {
-				size += len(run.Samples[i].Data) + 16
-			}
-		}
+func (p *packager) begin(msn uint64) {
+	o := segmentCut{
+		epoch: p.next, msn: msn, discontinuity: p.discontinuity, start: p.end90,
+		wall: p.wall.Add(duration(p.end90)).UTC(),
 	}
-	buf := make([]byte, 0, size)
-	if len(p.segment.parts) == 0 {
-		buf = cmaf.AppendSegmentType(buf)
-	}
-	return f.AppendTo(buf)
+	p.discontinuity, p.fresh = false, true
+	p.openSegment(o)
+	p.follow(cutOp{open: &o})
 }
 
-func (p *packager) openSegment(msn uint64, discontinuity bool, wall time.Time) {
-	p.segment = &Segment{
-		Epoch: p.cfg.Epoch, MSN: msn, Init: p.init, Discontinuity: discontinuity,
-		Start: wall.UTC(), start: p.end90,
-	}
-	p.window.openSegment(p.segment)
-}
-
-func (p *packager) closeSegment() {
-	s := p.segment
-	p.segment = nil
-	if s == nil || !p.window.closeSegment(s, p.end90-s.start, p.interval) {
-		return
-	}
-	if p.cfg.OnSegment != nil {
-		p.cfg.OnSegment(s)
-	}
-}
-
-// end publishes what is left.
-func (p *packager) end() {
+func (p *packager) close() {
 	if p.segment == nil {
 		return
 	}
+	c := closeCut{ticks: p.end90 - p.segment.start, interval: p.interval}
+	if len(p.segment.parts) == 0 {
+		// Nobody has seen it: its number and its discontinuity are the next one's.
+		c.empty = true
+		p.discontinuity = p.discontinuity || p.segment.Discontinuity
+	}
+	p.closeSegment(c)
+	p.follow(cutOp{close: &c})
+}
+
+// align notes on all renditions whether segments begin with key frames. What the
+// second one begins with decides: a publisher that sends no key frame for that
+// long does so always.
+func (p *packager) align(key bool) {
+	if key && p.segment.MSN == 0 {
+		return
+	}
+	p.window.align(key)
+	for _, f := range p.followers {
+		f.out().window.align(key)
+	}
+}
+
+func (p *packager) follow(op cutOp) {
+	op.made = p.now
+	for _, f := range p.followers {
+		f.cut(op)
+	}
+}
+
+// interrupt completes all that came of a publisher that is gone. The next one's
+// first frame comes after a discontinuity.
+func (p *packager) interrupt() {
+	if p.segment == nil {
+		return
+	}
+	// With B-frames the last picture is shown after the last sample has ended.
+	if n := len(p.open); n > 0 && p.shown > p.videoEnd {
+		p.open[n-1].Duration += uint32(p.shown - p.videoEnd)
+		p.videoEnd = p.shown
+	}
 	p.cutOpen()
-	p.closeSegment()
+	p.close()
+	if p.sound != nil {
+		p.sound.cutOff(p.end90)
+	}
+	p.videoEnd = max(p.videoEnd, p.end90, p.shown)
+	p.discontinuity, p.begun = true, false
 }
 
 // duration converts ticks.

@@ -7,43 +7,70 @@ import (
 	"time"
 )
 
-// Part is a partial segment.
+// Part is a partial segment of one rendition. Its bytes serve two files: with
+// the audio, and with the video alone, whose head is another.
 type Part struct {
 	Duration    int64 // ticks of 90 kHz
 	Independent bool  // begins with a key frame
 	Gap         bool  // holds nothing
-	Data        []byte
-	uri         string
+
+	data      []byte // what comes before the moof, moof, samples of video and audio
+	before    int    // bytes before the moof: styp and emsg
+	videoHead []byte // moof and mdat header of the video alone, nil where that is the same
+	video     int    // where the samples of video begin, 0 for none
+	videoEnd  int
+	uri       string
 }
 
-// Segment is a media segment. It does not change once it is complete.
+// bytes returns what a file of the view has for the part, nil for a gap.
+func (p *Part) bytes(v view) [][]byte {
+	switch {
+	case p.gap(v):
+		return nil
+	case v == videoOnly && p.videoHead != nil:
+		return [][]byte{p.data[:p.before], p.videoHead, p.data[p.video:p.videoEnd]}
+	}
+	return [][]byte{p.data}
+}
+
+// gap says whether the part holds nothing in a view.
+func (p *Part) gap(v view) bool { return p.Gap || v == videoOnly && p.video == 0 }
+
+// Segment is a media segment of one rendition. It does not change once it is
+// complete.
 type Segment struct {
 	Epoch         int64
 	MSN           uint64
-	Init          int // version of its init segment
+	Init          int // version of its init segment in the epoch
 	Discontinuity bool
+	Dependent     bool      // its first picture is no key frame
 	Start         time.Time // wall clock of its first frame, UTC
 	Ticks         int64     // duration in 1/90000 s
-	Size          int64     // bytes
+	Size          int64     // bytes; 0 for a gap
 
 	start    int64 // place in the output, ticks
+	pictured bool  // it has a picture
 	complete bool
 	released bool // its bytes are not in memory any more
+	lost     bool // nor in the object store
 	parts    []*Part
 	uri      string
 }
 
 // Data returns the bytes of a complete segment, part by part. Whoever is told of
 // a segment by OnSegment must take them then: later they may be let go.
-func (s *Segment) Data() [][]byte {
-	data := make([][]byte, 0, len(s.parts))
+func (s *Segment) Data() [][]byte { return s.bytes(muxed) }
+
+func (s *Segment) bytes(v view) [][]byte {
+	data := make([][]byte, 0, len(s.parts)*3)
 	for _, p := range s.parts {
-		if !p.Gap {
-			data = append(data, p.Data)
-		}
+		data = append(data, p.bytes(v)...)
 	}
 	return data
 }
+
+// gap says whether a complete segment holds nothing.
+func (s *Segment) gap() bool { return s.complete && s.Size == 0 || s.released && s.lost }
 
 // length is the duration, so far if the segment is not complete.
 func (s *Segment) length() int64 {

@@ -2,57 +2,76 @@ package live
 
 import "github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
 
-// Places of audio, in samples of 48 kHz.
-const (
-	// Audio that is later than this behind the video is taken for missing and
-	// silence put in its place.
-	maxAudioDelay  = cmaf.OpusTimescale * 2 / 5
-	keptAudioDelay = cmaf.OpusTimescale / 5
-	maxSoundQueue  = 60 * cmaf.OpusTimescale // far above a part
-)
-
 // soundQueue holds the audio that no part has taken yet. It is contiguous: what
-// is missing becomes silence, what comes too late is dropped.
+// is missing becomes silence, what comes too late is dropped. Places and lengths
+// are in the track's timescale.
 type soundQueue struct {
+	config cmaf.AudioConfig
 	frames []cmaf.Sample
 	start  int64 // of the first frame
 	end    int64 // of the last frame
 }
 
+// Limits of the queue, as divisions of a second.
+const (
+	// Audio that is later than 2/5 s behind the video is taken for missing and
+	// silence put in its place, up to 1/5 s behind.
+	maxAudioDelay, keptAudioDelay = 2.0 / 5, 1.0 / 5
+	// Seconds, far above a part: what no part takes, because no picture comes of
+	// a sidecar, does not pile up.
+	maxSoundQueue = 60
+)
+
+// of converts seconds.
+func (q *soundQueue) of(seconds float64) int64 { return int64(seconds * float64(q.config.Timescale())) }
+
+// place converts ticks of 90 kHz.
+func (q *soundQueue) place(ticks int64) int64 {
+	return ticks * int64(q.config.Timescale()) / ticksPerSecond
+}
+
 // add puts a packet at its place.
-func (q *soundQueue) add(at, samples int64, data []byte, channels int) {
+func (q *soundQueue) add(at, samples int64, data []byte) {
 	if at < 0 && at+samples/2 < 0 {
 		return // before the first key frame
 	}
 	gap := at - q.end
-	if gap > maxSoundQueue || gap <= -samples/2 {
+	if gap > q.of(maxSoundQueue) || gap <= -samples/2 || q.end-q.start > q.of(maxSoundQueue) {
 		return // of no place in this stream, or silence stands there already
 	}
 	if gap > samples/2 {
-		q.fill(at, channels)
+		q.fill(at)
 	}
 	q.frames = append(q.frames, cmaf.Sample{Duration: uint32(samples), Key: true, Data: data})
 	q.end += samples
 }
 
-// fill puts silence up to a place, to the shortest Opus frame exactly.
-func (q *soundQueue) fill(to int64, channels int) {
-	for to-q.end >= shortestSilence {
-		packet, samples := silence(to-q.end, channels)
+// fill puts silence up to a place, as exactly as the codec's frames allow.
+func (q *soundQueue) fill(to int64) {
+	for {
+		packet, samples := silence(q.config, to-q.end)
+		if samples == 0 {
+			return
+		}
 		q.frames = append(q.frames, cmaf.Sample{Duration: uint32(samples), Key: true, Data: packet})
 		q.end += samples
 	}
 }
 
 // reaches says whether there is audio up to a place in ticks.
-func (q *soundQueue) reaches(ticks int64) bool { return q.end >= audioPlace(ticks) }
+func (q *soundQueue) reaches(ticks int64) bool { return q.end >= q.place(ticks) }
+
+// patient puts silence where audio is far too late for a part that ends there.
+func (q *soundQueue) patient(ticks int64) {
+	end := q.place(ticks)
+	if q.end < end-q.of(maxAudioDelay) {
+		q.fill(end - q.of(keptAudioDelay))
+	}
+}
 
 // take returns the frames that begin before a place in ticks, nil for none.
-func (q *soundQueue) take(ticks int64, channels int) *cmaf.Run {
-	end := audioPlace(ticks)
-	if q.end < end-maxAudioDelay {
-		q.fill(end-keptAudioDelay, channels)
-	}
+func (q *soundQueue) take(ticks int64) *cmaf.Run {
+	end := q.place(ticks)
 	n, at := 0, q.start
 	for n < len(q.frames) && at < end {
 		at += int64(q.frames[n].Duration)
@@ -66,6 +85,57 @@ func (q *soundQueue) take(ticks int64, channels int) *cmaf.Run {
 	return run
 }
 
-func audioPlace(ticks int64) int64 {
-	return ticks * cmaf.OpusTimescale / ticksPerSecond
+// cutOff ends the queue at a place in ticks: what is missing up to it is
+// silence, and what lies beyond is dropped.
+func (q *soundQueue) cutOff(ticks int64) {
+	q.fill(q.place(ticks))
+	end := q.place(ticks)
+	for n := len(q.frames); n > 0; n = len(q.frames) {
+		start := q.end - int64(q.frames[n-1].Duration)
+		if start < end {
+			return
+		}
+		q.frames, q.end = q.frames[:n-1], start
+	}
+}
+
+// aacFrame is the samples of an AAC-LC frame (14496-3).
+const aacFrame = 1024
+
+// silence returns a packet of silence that is not longer than room, and its
+// duration; 0 when none is that short.
+func silence(c cmaf.AudioConfig, room int64) (packet []byte, samples int64) {
+	switch {
+	case c.Codec == cmaf.Opus && room >= shortestSilence:
+		return opusSilence(room, c.Channels)
+	case c.Codec == cmaf.AAC && room >= aacFrame:
+		return aacSilence(c.Channels), aacFrame
+	}
+	return nil, 0
+}
+
+// aacSilence returns a raw data block (14496-3, 4.4.2.1) without any spectrum.
+func aacSilence(channels int) []byte {
+	if channels == 2 {
+		// CPE 001, tag 0000, common_window 1; ics_info and ms_mask 13 zeros; of each
+		// channel the gain, no pulse, TNS or gain control, 11 zeros; END 111.
+		return []byte{0x21, 0, 0, 0, 0, 0x1c}
+	}
+	// SCE 000, tag 0000, gain, ics_info, no pulse, TNS or gain control; END 111.
+	return []byte{0, 0, 0, 7}
+}
+
+// samplesOf returns the duration of a packet in the track's timescale. Errors
+// are of packets that nothing could play.
+func samplesOf(c cmaf.AudioConfig, data []byte) (int64, error) {
+	if c.Codec == cmaf.Opus {
+		return opusSamples(data)
+	}
+	return aacFrame, nil
+}
+
+// begin puts the empty queue at a place in ticks.
+func (q *soundQueue) begin(ticks int64) {
+	q.start = q.place(ticks)
+	q.end = q.start
 }

@@ -28,22 +28,25 @@ const (
 	maxWallError = second / 4
 )
 
-// timeline maps the timestamps of both tracks to the stream's own time, which
-// is 0 at the first key frame. Audio is the master: its samples are counted.
+// timeline maps the timestamps of both tracks of one publisher to the stream's
+// own time. The publisher's first key frame is at origin: 0, or where the
+// publisher before left off. Audio is the master: its samples are counted.
 // Video is put where the sender reports want it, before them where the arrivals
 // do. Without audio, video is the master.
 type timeline struct {
 	base                   time.Time
+	origin                 int64 // ns
 	audioClock, videoClock rtpClock
 
 	wantAudio  bool
 	started    bool
 	audioBegun bool
-	audioZero  int64 // audio timestamp of the output's 0, ticks
+	audioZero  int64 // audio timestamp of the output's 0, in its ticks
 	videoShift int64 // output minus video timestamp, ns
 	held       []heldFrame
 
 	slewing     bool
+	skipped     bool  // time was taken out
 	lastAny     int64 // latest arrival
 	wallBegun   bool
 	wallOffset  int64 // arrival minus output, smoothed
@@ -56,12 +59,20 @@ type heldFrame struct {
 	at    int64
 }
 
-func newTimeline(base time.Time, audio bool) *timeline {
-	return &timeline{
-		base: base, wantAudio: audio,
+// newTimeline begins at origin, in ticks of 90 kHz. Audio is the publisher's
+// audio track, nil for none.
+func newTimeline(base time.Time, origin int64, audio *cmaf.AudioConfig) *timeline {
+	t := &timeline{
+		base:       base,
 		audioClock: rtpClock{rate: cmaf.OpusTimescale},
 		videoClock: rtpClock{rate: cmaf.VideoTimescale},
 	}
+	t.origin = t.videoClock.ns(origin)
+	if audio != nil {
+		t.wantAudio = true
+		t.audioClock.rate = int64(audio.Timescale())
+	}
+	return t
 }
 
 // noteVideo learns from a frame that is not used.
@@ -142,12 +153,12 @@ func (t *timeline) release(now time.Time) []heldFrame {
 	}
 	t.started = true
 	first := t.videoClock.ns(t.held[0].at)
-	t.videoShift = -first
+	t.videoShift = t.origin - first
 	if t.audioClock.running {
-		// The audio that arrived beside the first frame is the output's 0.
-		arrived := first + t.videoClock.arrived.value()
 		t.audioBegun = true
-		t.audioZero = t.audioClock.ticks(arrived - t.audioClock.arrived.value())
+		// The audio that arrived beside the first frame is the origin's.
+		byArrival := first + t.videoClock.arrived.value() - t.audioClock.arrived.value() - t.origin
+		t.audioZero = t.audioClock.ticks(t.believe(t.videoClock.sender-t.audioClock.sender-t.videoShift, byArrival))
 	}
 	held := t.held
 	t.held = nil
@@ -177,13 +188,17 @@ func (t *timeline) slew() {
 func (t *timeline) wantedShift() int64 {
 	a, v := &t.audioClock, &t.videoClock
 	zero := a.ns(t.audioZero)
-	// Both tracks' output of what arrives at one moment is the same.
-	byArrival := v.arrived.value() - a.arrived.value() - zero
-	if !a.reported || !v.reported {
+	// Both tracks' output of what arrives at one moment is the same, and of what
+	// was captured at one moment.
+	return t.believe(v.sender-a.sender-zero, v.arrived.value()-a.arrived.value()-zero)
+}
+
+// believe returns what the sender reports say, once both tracks have some and
+// unless the arrivals say something else altogether.
+func (t *timeline) believe(byReports, byArrival int64) int64 {
+	if !t.audioClock.reported || !t.videoClock.reported {
 		return byArrival
 	}
-	// Both tracks' output of what was captured at one moment is the same.
-	byReports := v.sender - a.sender - zero
 	if diff := byReports - byArrival; diff > maxReportError || diff < -maxReportError {
 		return byArrival
 	}
@@ -199,6 +214,7 @@ func (t *timeline) skip(gap int64) {
 	if gap < awayAfter/2 {
 		return // it was not away, its packets were late
 	}
+	t.skipped = true
 	t.videoShift -= gap
 	t.audioZero += t.audioClock.ticks(gap)
 }

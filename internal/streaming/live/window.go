@@ -2,12 +2,12 @@ package live
 
 import (
 	"context"
-	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
-	"github.com/serverlessvideo/serverlessvideo/internal/streaming/hls"
 )
 
 // What is kept for players, in ticks where it is a time.
@@ -15,39 +15,69 @@ const (
 	listedTicks    = 30 * ticksPerSecond // of the live playlist
 	minListed      = 6                   // segments
 	partsTicks     = 3 * 4 * ticksPerSecond
-	keptSegments   = 12       // behind the playlist, in memory
+	keptSegments   = 2        // behind the playlist, in memory
 	maxWindowBytes = 64 << 20 // of all segments in memory
 	leastInMemory  = 3        // segments, whatever their size
 )
 
-// window is what players can have of a stream: segments and parts in memory
-// and the playlist that names them.
+// window is what players can have of one rung: the segments and parts in memory,
+// the playlists that name them, and the facts of all segments before.
 type window struct {
-	cfg     Config
-	holding atomic.Int64 // requests that wait
+	rung       string
+	cfg        *Config
+	hasVideo   bool
+	split      bool         // the video-only view is served too
+	holding    atomic.Int64 // requests that wait
+	last       atomic.Pointer[position]
+	out        atomic.Bool // it is not offered
+	renderings atomic.Int64
+	dvrs       [views]dvrText
+	peers      *[]*window // all of the stream, this one too
 
-	mu        sync.RWMutex
-	segments  []*Segment // those in memory, the open one last
-	dropped   map[uint64]*Segment
-	listed    int // how many of segments, from the end, the playlist names
-	next      uint64
-	bytes     int64
-	inits     map[int][]byte
-	config    cmaf.VideoConfig // of the first init segment
-	peak      int64            // bits per second, of any segment
-	interval  int64
-	skipped   uint64 // discontinuities that have left the playlist
-	unaligned bool   // some segment does not begin with a key frame
-	ended     bool
-	state     *state
-	changed   chan struct{}
+	mu          sync.RWMutex
+	segments    []*Segment // all of the broadcast, the open one last
+	listed      int        // how many of segments, from the end, the playlist names
+	held        int        // how many of segments, from the end, are in memory
+	next        uint64
+	bytes       int64
+	inits       map[initKey]initData
+	config      cmaf.VideoConfig // of the first init segment
+	epoch       int64            // of what comes next
+	peak        int64            // bits per second, of any segment
+	size, ticks int64            // of all complete segments
+	interval    int64
+	skipped     uint64 // discontinuities that have left the playlist
+	aligned     bool   // it is known whether segments begin with key frames
+	unaligned   bool   // one does not
+	hintInit    string // of the next part, when it is a new one
+	losses      int    // how often the object store turned out to lack a segment
+	ended       bool
+	parked      bool
+	state       *state
+	changed     chan struct{}
 }
 
-func newWindow(cfg Config) *window {
+// initKey names an init segment.
+type initKey struct {
+	epoch   int64
+	version int
+}
+
+// initData is an init segment in both views.
+type initData [views][]byte
+
+// position is the end of a rung's playlist, for rendition reports.
+type position struct {
+	msn  uint64
+	part int
+}
+
+func newWindow(rung string, cfg *Config, video, split bool, peers *[]*window) *window {
 	w := &window{
-		cfg: cfg, inits: map[int][]byte{}, dropped: map[uint64]*Segment{},
-		changed: make(chan struct{}),
+		rung: rung, cfg: cfg, hasVideo: video, split: split, peers: peers,
+		inits: map[initKey]initData{}, changed: make(chan struct{}),
 	}
+	*peers = append(*peers, w)
 	w.state = w.snapshot()
 	return w
 }
@@ -60,7 +90,7 @@ func (w *window) publish() {
 }
 
 // wait returns the first state that is ready, or the present one with the
-// context's error.
+// context's error. Errors: errs.Unavailable when none comes any more.
 func (w *window) wait(ctx context.Context, ready func(*state) bool) (*state, error) {
 	for {
 		w.mu.RLock()
@@ -68,6 +98,9 @@ func (w *window) wait(ctx context.Context, ready func(*state) bool) (*state, err
 		w.mu.RUnlock()
 		if ready(s) {
 			return s, nil
+		}
+		if s.parked {
+			return s, errs.New(errs.Unavailable, "the server is restarting; try again in a moment")
 		}
 		select {
 		case <-changed:
@@ -83,31 +116,58 @@ func (w *window) nextMSN() uint64 {
 	return w.next
 }
 
-func (w *window) addInit(version int, data []byte, config cmaf.VideoConfig) {
+// setEpoch says the epoch of what comes next.
+func (w *window) setEpoch(epoch int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.inits[version] = data
-	if version == 1 {
-		w.config = config
+	if w.epoch != epoch {
+		w.epoch = epoch
+		w.publish() // it is in the name of the part that is hinted at
 	}
 }
 
-// dependent notes that a segment does not begin with a key frame, and says
-// whether it is the first such one.
-func (w *window) dependent() (first bool) {
+// addInit keeps an init segment; alone is that of the video-only view.
+func (w *window) addInit(key initKey, data, alone []byte, video *cmaf.VideoConfig) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	first = !w.unaligned
-	w.unaligned = true
-	return first
+	if len(w.inits) == 0 && video != nil {
+		w.config = *video
+	}
+	w.inits[key] = initData{data, alone}
+	if len(w.segments) > 0 {
+		w.hintInit = initName(key.epoch, key.version)
+		w.publish()
+	}
+}
+
+// align notes whether a segment begins with a key frame. Playlists are shown
+// once that is known of the second one, as they say it of all and may not change
+// their mind.
+func (w *window) align(key bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.aligned && (key || w.unaligned) {
+		return
+	}
+	w.aligned = true
+	w.unaligned = w.unaligned || !key
+	w.publish()
+}
+
+func (w *window) dependent() bool {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.unaligned
 }
 
 func (w *window) openSegment(s *Segment) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s.uri = segmentName(s.Epoch, s.MSN)
+	w.hintInit = ""
 	w.segments = append(w.segments, s)
 	w.listed++
+	w.held++
 	w.next = s.MSN + 1
 }
 
@@ -116,189 +176,169 @@ func (w *window) addPart(s *Segment, p *Part) {
 	defer w.mu.Unlock()
 	p.uri = partName(s.Epoch, s.MSN, len(s.parts))
 	s.parts = append(s.parts, p)
-	s.Size += int64(len(p.Data))
-	w.bytes += int64(len(p.Data))
+	s.Size += int64(len(p.data))
+	w.bytes += int64(len(p.data))
+	w.last.Store(&position{s.MSN, len(s.parts) - 1})
 	w.publish()
 }
 
-// closeSegment completes the open segment. Without any media in it, it is taken
-// back and false returned.
-func (w *window) closeSegment(s *Segment, ticks, interval int64) bool {
+// closeSegment completes the open segment. An empty one is taken back and false
+// returned.
+func (w *window) closeSegment(s *Segment, c closeCut) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if s.Size == 0 {
+	if c.empty {
 		w.segments = w.segments[:len(w.segments)-1]
 		w.listed--
+		w.held--
 		w.next = s.MSN
 		w.publish()
 		return false
 	}
-	s.Ticks, s.complete = ticks, true
-	w.peak = max(w.peak, s.Size*8*ticksPerSecond/max(ticks, ticksPerSecond/10))
-	w.interval = interval
+	s.Ticks, s.complete = c.ticks, true
+	w.count(s)
+	w.interval = c.interval
 	w.trim()
 	w.publish()
 	return true
 }
 
+// count adds a complete segment to the bitrates.
+func (w *window) count(s *Segment) {
+	w.peak = max(w.peak, s.Size*8*ticksPerSecond/max(s.Ticks, ticksPerSecond/10))
+	w.size += s.Size
+	w.ticks += s.Ticks
+}
+
+// average is the bits per second of all complete segments.
+func (w *window) average() int64 { return w.size * 8 * ticksPerSecond / max(w.ticks, ticksPerSecond) }
+
 // trim shortens the playlist and forgets the oldest bytes.
 func (w *window) trim() {
 	var length int64
-	for _, s := range w.segments[len(w.segments)-w.listed:] {
+	for _, s := range w.list() {
 		length += s.Ticks
 	}
 	for w.listed > minListed {
-		oldest := w.segments[len(w.segments)-w.listed]
+		oldest := w.list()[0]
 		if length-oldest.Ticks < listedTicks {
 			break
 		}
 		length -= oldest.Ticks
 		w.listed--
+		if oldest.released {
+			oldest.parts = nil // the playlist named them until now
+		}
 		if oldest.Discontinuity {
 			w.skipped++
 		}
 	}
-	for len(w.segments) > w.listed+keptSegments {
-		w.release(w.segments[0])
-		w.dropped[w.segments[0].MSN] = w.segments[0]
-		w.segments[0] = nil
-		w.segments = w.segments[1:]
-	}
-	for i := 0; w.bytes > maxWindowBytes && i < len(w.segments)-leastInMemory; i++ {
-		w.release(w.segments[i])
+	for w.held > w.listed+keptSegments || w.bytes > maxWindowBytes && w.held > leastInMemory {
+		s := w.segments[len(w.segments)-w.held]
+		w.held--
+		w.bytes -= s.Size
+		s.release(w.held >= w.listed)
+		if s.lost {
+			w.losses++
+		}
 	}
 }
 
-// release forgets a segment's bytes. Its facts stay: the object store has its
-// media under a name made of them.
-func (w *window) release(s *Segment) {
-	if s.released {
+// list returns the segments that the playlist names.
+func (w *window) list() []*Segment { return w.segments[len(w.segments)-w.listed:] }
+
+// release forgets a segment's bytes, and what its parts were unless the playlist
+// may still name them. Its facts stay: the object store has its media under a
+// name made of them.
+func (s *Segment) release(unlisted bool) {
+	s.released = true
+	if unlisted {
+		s.parts = nil
 		return
 	}
-	s.released = true
-	w.bytes -= s.Size
 	for i, p := range s.parts {
 		facts := *p
-		facts.Data = nil
+		facts.data, facts.videoHead = nil, nil
 		s.parts[i] = &facts
+	}
+}
+
+// lose notes that the object store has not taken a segment.
+func (w *window) lose(epoch int64, msn uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.find(epoch, msn); s != nil {
+		s.lost = true
+		w.losses++
 	}
 }
 
 func (w *window) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.ended = true
+	w.ended, w.aligned, w.hintInit = true, true, ""
 	w.publish()
 }
 
-// segment returns a segment by its number, as far as it is there; nil if there
-// is none. Without bytes in memory its data is nil.
-func (w *window) segment(epoch int64, msn uint64) (s *Segment, data [][]byte) {
+func (w *window) park() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.parked = true
+	w.publish()
+}
+
+// find returns a segment, also the open one; nil if there is none. The caller
+// holds mu.
+func (w *window) find(epoch int64, msn uint64) *Segment {
+	i, ok := slices.BinarySearchFunc(w.segments, msn, func(s *Segment, msn uint64) int {
+		switch {
+		case s.MSN < msn:
+			return -1
+		case s.MSN > msn:
+			return 1
+		}
+		return 0
+	})
+	if !ok || w.segments[i].Epoch != epoch {
+		return nil
+	}
+	return w.segments[i]
+}
+
+// segment returns a complete segment; nil if there is none. Without bytes in
+// memory its data is nil.
+func (w *window) segment(n mediaName, v view) (s *Segment, data [][]byte) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	if epoch != w.cfg.Epoch {
+	s = w.find(n.epoch, n.msn)
+	switch {
+	case s == nil || !s.complete || s.gap():
 		return nil, nil
+	case s.released:
+		return s, nil
 	}
-	for _, s := range w.segments {
-		if s.MSN != msn || !s.complete {
-			continue
-		}
-		if s.released {
-			return s, nil
-		}
-		return s, s.Data()
-	}
-	return w.dropped[msn], nil
+	return s, s.bytes(v)
 }
 
 // part returns a part's bytes. Where it is not there, coming says whether it
 // may come yet.
-func (w *window) part(n mediaName) (data []byte, coming bool) {
+func (w *window) part(n mediaName, v view) (data [][]byte, coming bool) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	if n.epoch != w.cfg.Epoch {
+	s := w.find(n.epoch, n.msn)
+	switch {
+	case s == nil:
+		return nil, n.epoch == w.epoch && n.msn == w.next && n.part == 0 && !w.ended
+	case n.part >= len(s.parts):
+		return nil, !s.complete && n.part == len(s.parts) && !w.ended
+	case s.released:
 		return nil, false
 	}
-	for _, s := range w.segments {
-		if s.MSN != n.msn {
-			continue
-		}
-		if n.part < len(s.parts) {
-			return s.parts[n.part].Data, false
-		}
-		return nil, !s.complete && n.part == len(s.parts) && !w.ended
-	}
-	return nil, n.msn == w.next && n.part == 0 && !w.ended
+	return s.parts[n.part].bytes(v), false
 }
 
-func (w *window) initSegment(n mediaName) []byte {
+func (w *window) initSegment(n mediaName, v view) []byte {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	if n.epoch != w.cfg.Epoch {
-		return nil
-	}
-	return w.inits[n.init]
-}
-
-// snapshot renders the playlist's contents. The caller holds mu.
-func (w *window) snapshot() *state {
-	target := w.cfg.PartTarget
-	m := hls.Media{
-		TargetDuration: int(TargetDuration.Seconds()), PartTarget: target,
-		PartHoldBack: 3*target + target/2, SkipUntil: 6 * TargetDuration,
-		IndependentSegments: !w.unaligned, DiscontinuitySequence: w.skipped, Ended: w.ended,
-		MediaSequence: w.next, Hint: partName(w.cfg.Epoch, w.next, 0),
-	}
-	listed := w.segments[len(w.segments)-w.listed:]
-	m.Segments = make([]hls.Segment, 0, len(listed))
-	var behind int64
-	for i := len(listed) - 1; i >= 0; i-- {
-		s := listed[i]
-		out := hls.Segment{
-			Duration: duration(s.Ticks), Discontinuity: s.Discontinuity,
-			Init: initName(s.Epoch, s.Init), ProgramDateTime: s.Start,
-		}
-		if s.complete {
-			out.URI = s.uri
-		} else {
-			m.Hint = partName(s.Epoch, s.MSN, len(s.parts))
-		}
-		if behind < partsTicks {
-			out.Parts = partsOf(s)
-		}
-		behind += s.length()
-		if s.complete || len(s.parts) > 0 {
-			m.Segments = append(m.Segments, out)
-		}
-		m.MediaSequence = s.MSN
-	}
-	for i, j := 0, len(m.Segments)-1; i < j; i, j = i+1, j-1 {
-		m.Segments[i], m.Segments[j] = m.Segments[j], m.Segments[i]
-	}
-	return &state{media: m, master: w.master()}
-}
-
-func partsOf(s *Segment) []hls.Part {
-	parts := make([]hls.Part, len(s.parts))
-	for i, p := range s.parts {
-		parts[i] = hls.Part{URI: p.uri, Duration: duration(p.Duration), Independent: p.Independent, Gap: p.Gap}
-	}
-	return parts
-}
-
-// master returns the multivariant playlist's contents, nil before the first
-// segment is complete. The caller holds mu.
-func (w *window) master() *hls.Multivariant {
-	if w.peak == 0 {
-		return nil
-	}
-	init := cmaf.Init{Video: &w.config, Audio: w.cfg.Audio}
-	rate := math.Round(2*ticksPerSecond/float64(max(w.interval, 1))) / 2
-	// A browser begins low and climbs; the playlist is read once. So it names
-	// what the picture size may come to.
-	bandwidth := max(w.peak*5/4, int64(w.config.Width)*int64(w.config.Height)*3, 500_000)
-	return &hls.Multivariant{Variants: []hls.Variant{{
-		URI: w.cfg.ID + "/" + Rung + "/media.m3u8", Bandwidth: int(bandwidth),
-		Codecs: init.Codecs(), Width: w.config.Width, Height: w.config.Height, FrameRate: rate,
-	}}}
+	return w.inits[initKey{n.epoch, n.init}][v]
 }

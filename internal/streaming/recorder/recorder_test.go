@@ -1,124 +1,46 @@
 package recorder
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"io"
-	"log/slog"
+	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/serverlessvideo/serverlessvideo/internal/blob"
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const prefix = "recordings/c/st-1"
-
-// flaky is an object store that fails while it is told to.
-type flaky struct {
-	blob.Store
-	mu   sync.Mutex
-	down bool
-}
-
-func (f *flaky) set(down bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.down = down
-}
-
-func (f *flaky) Put(ctx context.Context, key string, r io.Reader, size int64) error {
-	f.mu.Lock()
-	down := f.down
-	f.mu.Unlock()
-	if down {
-		return errors.New("the disk is full")
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		child(dir)
+		return
 	}
-	return f.Store.Put(ctx, key, r, size)
-}
-
-func newFlaky(t *testing.T) *flaky {
-	t.Helper()
-	files, err := blob.NewFiles(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &flaky{Store: files}
-}
-
-// counts is what a recorder told.
-type counts struct {
-	mu                   sync.Mutex
-	stored, errors, lost int
-}
-
-func (c *counts) add(n *int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	*n++
-}
-
-func (c *counts) get(n *int) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return *n
-}
-
-func start(store blob.Store, limit int64) (*Recorder, *counts) {
-	c := &counts{}
-	return New(Config{
-		Store: store, Prefix: prefix, Rung: "source", Epoch: 3, Limit: limit, Log: slog.New(slog.DiscardHandler),
-		OnStored: func(Segment) { c.add(&c.stored) },
-		OnError:  func(error) { c.add(&c.errors) },
-		OnLost:   func(Segment) { c.add(&c.lost) },
-	}), c
-}
-
-func segment(msn uint64) (Segment, [][]byte) {
-	s := Segment{Epoch: 3, MSN: msn, StartMS: 1_700_000_000_000 + int64(msn)*2000, Ticks: 180_000, Init: 1}
-	return s, [][]byte{bytes.Repeat([]byte{byte(msn)}, 600), bytes.Repeat([]byte{1}, 400)}
-}
-
-func list(t *testing.T, store blob.Store) Recording {
-	t.Helper()
-	rec, err := List(context.Background(), store, prefix)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rec
+	goleak.VerifyTestMain(m)
 }
 
 func TestRecorder(t *testing.T) {
-	store := newFlaky(t)
-	r, _ := start(store, 0)
-	r.Init(1, []byte("init"))
+	store := newMoody(t, well)
+	r, c := start(store, nil)
+	r.Init(3, 1, []byte("init"))
 	for msn := range uint64(12) {
 		r.Segment(segment(msn))
 	}
 	sum := r.Finish(context.Background())
-	if sum.Segments != 12 || sum.DurationMS() != 24_000 || sum.Lost != 0 {
+	if want := (Summary{Segments: 12, Ticks: 12 * 180_000}); sum != want || sum.DurationMS() != 24_000 {
 		t.Errorf("%+v", sum)
 	}
+	if !slices.Equal(c.stored, upTo(12)) || r.Waiting() != (Waiting{}) {
+		t.Errorf("%+v, %+v", c, r.Waiting())
+	}
+	checkStored(t, store, upTo(12)...)
 	rec := list(t, store)
-	if len(rec.Rungs) != 1 || rec.Summary() != sum || rec.EndMS() != 1_700_000_024_000 {
+	if rec.Summary() != sum || rec.EndMS() != 1_700_000_024_000 {
 		t.Fatalf("%+v", rec)
 	}
-	for i, s := range rec.Rungs[0].Segments {
-		want, _ := segment(uint64(i))
-		want.Size = 1000
-		if s != want {
-			t.Errorf("segment %d is %+v, not %+v", i, s, want)
-		}
-	}
-	playlist, err := rec.Playlist("source")
+	playlist, err := rec.Playlist("source", Whole)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,70 +48,123 @@ func TestRecorder(t *testing.T) {
 	if !strings.Contains(text, "#EXT-X-ENDLIST") || strings.Count(text, "#EXTINF:2.00000,") != 12 || strings.Count(text, "#EXT-X-MAP") != 1 {
 		t.Errorf("%s", text)
 	}
-	if _, err := rec.Playlist("720p"); errs.CodeOf(err) != errs.NotFound {
-		t.Error(err)
+	r.Segment(segment(12)) // too late, and no harm
+}
+
+// TestStoreComesBack keeps segments until the store takes them, in order.
+func TestStoreComesBack(t *testing.T) {
+	for name, bad := range map[string]mood{"fails": failing, "hangs": hanging} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := newMoody(t, bad)
+			r, c := start(store, func(cfg *Config) { cfg.PutTimeout = 20 * time.Millisecond })
+			r.Init(3, 1, []byte("init"))
+			for msn := range uint64(6) {
+				r.Segment(segment(msn))
+			}
+			await(t, "two attempts failed", func() bool { _, _, errors := c.counts(); return errors >= 2 })
+			if w := r.Waiting(); w.Segments != 6 || w.Memory != 6*segmentSize+4 {
+				t.Errorf("%+v", w)
+			}
+			store.set(well)
+			sum := r.Finish(context.Background())
+			if sum.Segments != 6 || sum.Lost != 0 || !slices.Equal(c.stored, upTo(6)) || r.Waiting() != (Waiting{}) {
+				t.Errorf("%+v, %+v, %+v", sum, c, r.Waiting())
+			}
+			checkStored(t, store, upTo(6)...)
+			if !strings.HasSuffix(store.keys[0], InitName(3, 1)) {
+				t.Errorf("stored before the init segment: %v", store.keys)
+			}
+		})
 	}
 }
 
-// TestStoreComesBack keeps segments until the store takes them.
-func TestStoreComesBack(t *testing.T) {
-	store := newFlaky(t)
-	store.set(true)
-	r, c := start(store, 0)
-	r.Init(1, []byte("init"))
-	for msn := range uint64(3) {
+// TestCatchUp stores two objects at a time, an init segment before what follows
+// it, and tells them in order.
+func TestCatchUp(t *testing.T) {
+	store := newMoody(t, slow)
+	r, c := start(store, nil)
+	r.Init(3, 1, []byte("init"))
+	for msn := range uint64(8) {
+		if msn == 4 {
+			r.Init(3, 2, []byte("init"))
+		}
 		r.Segment(segment(msn))
 	}
-	for deadline := time.Now().Add(10 * time.Second); c.get(&c.errors) == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("no attempt was made")
-		}
+	store.let(3)
+	await(t, "two segments are stored", func() bool { stored, _, _ := c.counts(); return stored == 2 })
+	store.let(100)
+	r.Finish(context.Background())
+	if !slices.Equal(c.stored, upTo(8)) || store.most != 2 {
+		t.Errorf("%+v, %d at a time", c, store.most)
 	}
-	store.set(false)
-	sum := r.Finish(context.Background())
-	if sum.Segments != 3 || sum.Lost != 0 || c.get(&c.stored) != 3 {
-		t.Errorf("%+v, %+v", sum, c)
+	second := slices.IndexFunc(store.keys, func(k string) bool { return strings.HasSuffix(k, InitName(3, 2)) })
+	for msn := range uint64(8) {
+		s, _ := segment(msn)
+		at := slices.Index(store.keys, join(prefix, "source", s.Name()))
+		if at == 0 || msn >= 4 && at < second {
+			t.Errorf("segment %d is stored before its init segment: %v", msn, store.keys)
+		}
 	}
 }
 
-// TestStoreStaysAway loses the oldest segments beyond the limit, says so, and
-// marks the place.
-func TestStoreStaysAway(t *testing.T) {
-	store := newFlaky(t)
-	store.set(true)
-	r, c := start(store, 2500)
-	r.Init(1, []byte("init"))
+// TestNoRoom loses the oldest segments beyond the limit, says so, and keeps
+// memory within it.
+func TestNoRoom(t *testing.T) {
+	store := newMoody(t, failing)
+	budget := NewBudget(2500, 0)
+	r, c := start(store, func(cfg *Config) { cfg.Budget = budget })
+	r.Init(3, 1, []byte("init"))
 	for msn := range uint64(5) {
 		r.Segment(segment(msn))
-	}
-	for deadline := time.Now().Add(10 * time.Second); c.get(&c.lost) < 3; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("lost are %d", c.get(&c.lost))
+		if w := r.Waiting(); w.Memory > 2500 || budget.memoryUsed.Load() != w.Memory {
+			t.Errorf("%+v, %d used", w, budget.memoryUsed.Load())
 		}
 	}
-	store.set(false)
+	await(t, "the losses are told", func() bool { _, lost, _ := c.counts(); return lost == 3 })
+	store.set(well)
 	sum := r.Finish(context.Background())
-	if sum.Segments != 2 || sum.Lost != 3 {
-		t.Errorf("%+v", sum)
+	if sum.Segments != 2 || sum.Lost != 3 || !slices.Equal(c.lost, upTo(3)) || budget.memoryUsed.Load() != 0 {
+		t.Errorf("%+v, %+v", sum, c)
 	}
-	segments := list(t, store).Rungs[0].Segments
-	if len(segments) != 2 || segments[0].MSN != 3 || !segments[0].Discontinuity || segments[1].Discontinuity {
-		t.Errorf("%+v", segments)
+	checkStored(t, store, 3, 4)
+}
+
+// TestHole marks a lost segment in the playlist by a discontinuity.
+func TestHole(t *testing.T) {
+	store := newMoody(t, well)
+	r, _ := start(store, nil)
+	for _, msn := range []uint64{0, 1, 3, 4} {
+		r.Segment(segment(msn))
+	}
+	r.Finish(context.Background())
+	playlist, err := list(t, store).Playlist("source", Whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range playlist.Segments {
+		if s.Discontinuity != (i == 2) {
+			t.Errorf("segment %d: %+v", i, s)
+		}
 	}
 }
 
 // TestFinishInTime gives up what the store does not take before the deadline.
 func TestFinishInTime(t *testing.T) {
-	store := newFlaky(t)
-	store.set(true)
-	r, c := start(store, 0)
-	r.Segment(segment(0))
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	if sum := r.Finish(ctx); sum.Segments != 0 || sum.Lost != 1 || c.get(&c.lost) != 1 {
-		t.Errorf("%+v", sum)
+	for name, bad := range map[string]mood{"fails": failing, "hangs": hanging} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, c := start(newMoody(t, bad), nil)
+			for msn := range uint64(3) {
+				r.Segment(segment(msn))
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+			defer cancel()
+			if sum := r.Finish(ctx); sum != (Summary{Lost: 3}) || !slices.Equal(c.lost, upTo(3)) || r.Waiting() != (Waiting{}) {
+				t.Errorf("%+v, %+v", sum, c)
+			}
+		})
 	}
-	r.Segment(segment(1)) // too late, and no harm
 }
 
 func TestKey(t *testing.T) {
@@ -198,10 +173,16 @@ func TestKey(t *testing.T) {
 		if _, err := Key(prefix, "source", good); err != nil {
 			t.Error(err)
 		}
+		if stored, v := ViewOf(VideoOnly.name(good)); stored != good || v != VideoOnly {
+			t.Error(stored, v)
+		}
+		if stored, v := ViewOf(good); stored != good || v != Whole {
+			t.Error(stored, v)
+		}
 	}
 	for _, bad := range [][2]string{
 		{"source", "video.mp4"}, {"source", "../" + s.Name()}, {"..", s.Name()}, {"a/b", s.Name()},
-		{"", s.Name()}, {"source", ""}, {".hidden", s.Name()}, {"source", s.Name() + "\n"},
+		{"", s.Name()}, {"source", ""}, {".hidden", s.Name()}, {"source", s.Name() + "\n"}, {"source", "v-" + s.Name()},
 	} {
 		if key, err := Key(prefix, bad[0], bad[1]); errs.CodeOf(err) != errs.NotFound {
 			t.Errorf("%q: %q %v", bad, key, err)
@@ -214,6 +195,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(s.Name())
 	s.Discontinuity = true
 	f.Add(s.Name())
+	s.Dependent = true
+	f.Add(s.Name())
 	names := newNames()
 	f.Fuzz(func(t *testing.T, name string) {
 		if s, ok := names.parse(name); ok {
@@ -224,15 +207,27 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// TestOrder checks that the order of keys is that of playing.
+// TestOrder checks that the order of keys is that of playing, over epochs too.
 func TestOrder(t *testing.T) {
 	var names []string
-	for _, epoch := range []int64{1, 2, 10, 11} {
-		for _, msn := range []uint64{0, 1, 9, 10, 99, 100, 12_345} {
-			names = append(names, Segment{Epoch: epoch, MSN: msn, StartMS: 1, Ticks: 1, Init: 1}.Name())
+	var segments []Segment
+	msn := uint64(0)
+	for _, epoch := range []int64{1, 2, 9, 10, 11, 100} {
+		for range 8 {
+			s := Segment{Epoch: epoch, MSN: msn, StartMS: 1, Ticks: 1, Init: 1, Discontinuity: msn%3 == 0}
+			segments, names = append(segments, s), append(names, s.Name())
+			msn = msn*3/2 + 1
 		}
 	}
 	if !slices.IsSorted(names) {
 		t.Error(names)
+	}
+	if !slices.IsSortedFunc(segments, func(a, b Segment) int {
+		if a.before(b) {
+			return -1
+		}
+		return 1
+	}) {
+		t.Error("before disagrees")
 	}
 }

@@ -82,6 +82,21 @@ func (q *Queries) RemoveStream(ctx context.Context, id string) error {
 	return err
 }
 
+const setEpoch = `-- name: SetEpoch :exec
+UPDATE streams SET epoch = $1 WHERE id = $2
+`
+
+type SetEpochParams struct {
+	Epoch int64
+	ID    string
+}
+
+// Another process goes on with the stream.
+func (q *Queries) SetEpoch(ctx context.Context, arg SetEpochParams) error {
+	_, err := q.db.ExecContext(ctx, setEpoch, arg.Epoch, arg.ID)
+	return err
+}
+
 const stream = `-- name: Stream :one
 SELECT id, channel, node, epoch, state, prefix, recorded, started_at, ended_at, duration_ms, reason FROM streams WHERE id = $1
 `

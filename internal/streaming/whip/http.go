@@ -11,6 +11,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
 )
 
 const (
@@ -19,13 +20,29 @@ const (
 	fragType = "application/trickle-ice-sdpfrag"
 )
 
-// Routes mounts the endpoint and its sessions.
+// Routes mounts the endpoint and its sessions. Other methods are refused by name
+// (RFC 9725, 4.2): what else is mounted may take any path.
 func (s *Server) Routes(mux *http.ServeMux) {
-	mux.HandleFunc("POST /whip/{channel}", s.post)
-	mux.HandleFunc("OPTIONS /whip/{channel}", s.options)
-	mux.HandleFunc("PATCH /whip/{channel}/{session}", s.patch)
-	mux.HandleFunc("DELETE /whip/{channel}/{session}", s.delete)
-	mux.HandleFunc("OPTIONS /whip/{channel}/{session}", s.options)
+	const endpoint, session = "/whip/{channel}", "/whip/{channel}/{session}"
+	mux.HandleFunc("POST "+endpoint, s.post)
+	mux.HandleFunc("OPTIONS "+endpoint, s.options)
+	mux.HandleFunc("PATCH "+session, s.patch)
+	mux.HandleFunc("DELETE "+session, s.delete)
+	mux.HandleFunc("OPTIONS "+session, s.options)
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		mux.HandleFunc(method+" "+endpoint, notAllowed("OPTIONS, POST"))
+	}
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPost} {
+		mux.HandleFunc(method+" "+session, notAllowed("DELETE, OPTIONS, PATCH"))
+	}
+}
+
+func notAllowed(allow string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		allowOrigins(w)
+		w.Header().Set("Allow", allow)
+		problem(w, http.StatusMethodNotAllowed, r.Method+" is not a method of this WHIP resource, which has "+allow)
+	}
 }
 
 // allowOrigins lets pages of any origin publish; without cookies, so they need
@@ -37,7 +54,10 @@ func allowOrigins(w http.ResponseWriter) {
 	h.Set("Cache-Control", "no-store")
 }
 
-func (s *Server) options(w http.ResponseWriter, _ *http.Request) {
+// options answers what the endpoint is like, and preflights of CORS. Those hear
+// of no ICE servers (RFC 9725, 4.6), and without a right to publish nobody hears
+// of the servers that have a credential.
+func (s *Server) options(w http.ResponseWriter, r *http.Request) {
 	allowOrigins(w)
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", "OPTIONS, POST, PATCH, DELETE")
@@ -45,22 +65,45 @@ func (s *Server) options(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Access-Control-Max-Age", "86400")
 	h.Set("Accept-Post", sdpType)
 	h.Set("Accept-Patch", fragType)
+	if r.Header.Get("Access-Control-Request-Method") == "" && len(s.cfg.ICEServers) > 0 {
+		err := s.needs.Gate.Authorize(r.Context(), r.PathValue("channel"), bearer(r))
+		s.link(w, err == nil)
+	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// link tells of the ICE servers.
+func (s *Server) link(w http.ResponseWriter, trusted bool) {
+	for _, server := range s.cfg.ICEServers {
+		if server.Credential != nil && !trusted {
+			continue
+		}
+		for _, link := range rtc.Links([]webrtc.ICEServer{server}) {
+			w.Header().Add("Link", link)
+		}
+	}
 }
 
 // post begins a broadcast (RFC 9725, 4.2).
 func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 	allowOrigins(w)
 	channel, key := r.PathValue("channel"), bearer(r)
-	if err := s.host.Authorize(r.Context(), channel, key); err != nil {
+	if err := s.needs.Gate.Authorize(r.Context(), channel, key); err != nil {
 		s.refuse(w, r, err)
 		return
 	}
-	offer, ok := s.body(w, r, sdpType)
+	text, ok := s.body(w, r, sdpType)
 	if !ok {
 		return
 	}
-	session, answer, err := s.publish(r, channel, key, offer)
+	offer, err := parseOffer(text)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	offer.Channel, offer.Protocol = channel, "WHIP"
+	session := newSession(channel, key, s.log)
+	answer, err := s.connect(r.Context(), session, offer, text)
 	if err != nil {
 		s.refuse(w, r, err)
 		return
@@ -68,102 +111,22 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", sdpType)
 	h.Set("Location", r.URL.EscapedPath()+"/"+session.id)
-	h.Set("ETag", session.etag)
+	h.Set("ETag", session.firstETag)
 	h.Set("Accept-Patch", fragType)
+	s.link(w, true)
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, answer) // a client that is gone is noticed by its media
 }
 
-func (s *Server) publish(r *http.Request, channel, key, offer string) (*session, string, error) {
-	audio, err := checkOffer(offer)
-	if err != nil {
-		return nil, "", err
-	}
-	peer, err := s.engine.peer()
-	if err != nil {
-		return nil, "", err
-	}
-	session := newSession(channel, key, peer, s.log)
-	if err := s.add(session); err != nil {
-		return nil, "", errors.Join(err, peer.Close())
-	}
-	answer, err := session.answer(r.Context(), offer)
-	if err != nil {
-		session.Close("the offer was refused")
-		return nil, "", err
-	}
-	broadcast, err := s.host.Begin(r.Context(), channel, audio, session)
-	if err != nil {
-		session.Close("the broadcast was refused")
-		return nil, "", err
-	}
-	session.begin(broadcast)
-	return session, answer, nil
-}
-
-// patch takes ICE candidates (RFC 9725, 4.3.1). ICE restarts are not taken.
-func (s *Server) patch(w http.ResponseWriter, r *http.Request) {
-	allowOrigins(w)
-	session, ok := s.owned(w, r)
-	if !ok {
-		return
-	}
-	text, ok := s.body(w, r, fragType)
-	if !ok {
-		return
-	}
-	frag, err := parseFragment(text)
-	if err == nil && session.restarts(frag) {
-		err = errs.New(errs.Unsupported, "this server takes ICE candidates, but no ICE restart: begin a new session instead")
-	}
-	if err != nil {
-		s.refuse(w, r, err)
-		return
-	}
-	switch match := r.Header.Get("If-Match"); match {
-	case session.etag:
-	case "":
-		problem(w, http.StatusPreconditionRequired, "If-Match with the session's ETag is missing")
-		return
-	default:
-		problem(w, http.StatusPreconditionFailed, "If-Match is not the session's ETag "+session.etag)
-		return
-	}
-	for _, c := range frag.candidates {
-		if err := session.addCandidate(c); err != nil {
-			s.refuse(w, r, err)
-			return
-		}
-	}
-	w.WriteHeader(http.StatusNoContent)
-}
-
-// restarts says whether the credentials are others than the session's.
-func (s *session) restarts(f fragment) bool {
-	if f.ufrag == "" {
-		return false
-	}
-	remote := s.peer.RemoteDescription()
-	return remote == nil || !strings.Contains(remote.SDP, "a=ice-ufrag:"+f.ufrag+"\r\n")
-}
-
-func (s *session) addCandidate(c candidate) error {
-	init := webrtc.ICECandidateInit{Candidate: c.line, SDPMLineIndex: &c.index}
-	if c.mid != "" {
-		init.SDPMid = &c.mid
-	}
-	err := s.peer.AddICECandidate(init)
-	return errs.Wrap(err, errs.Invalid, "an ICE candidate cannot be used")
-}
-
-// delete ends a broadcast at once (RFC 9725, 4.2).
+// delete ends a broadcast at once (RFC 9725, 4.2), also after the connection was
+// closed.
 func (s *Server) delete(w http.ResponseWriter, r *http.Request) {
 	allowOrigins(w)
 	session, ok := s.owned(w, r)
 	if !ok {
 		return
 	}
-	session.Close("the publisher ended it")
+	session.sayGoodbye()
 	w.WriteHeader(http.StatusOK)
 }
 
@@ -173,7 +136,7 @@ func (s *Server) owned(w http.ResponseWriter, r *http.Request) (*session, bool) 
 	session, err := s.find(channel, r.PathValue("session"))
 	// The key that it began with stays good for the session.
 	if err == nil && !session.begunWith(key) {
-		err = s.host.Authorize(r.Context(), channel, key)
+		err = s.needs.Gate.Authorize(r.Context(), channel, key)
 	}
 	if err != nil {
 		s.refuse(w, r, err)
@@ -186,8 +149,11 @@ func (s *Server) owned(w http.ResponseWriter, r *http.Request) (*session, bool) 
 func (s *Server) body(w http.ResponseWriter, r *http.Request, contentType string) (string, bool) {
 	got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || got != contentType {
-		h := w.Header()
-		h.Set("Accept-Post", sdpType)
+		accept := "Accept-Post" // RFC 9725, 4.2; RFC 5789, 3.1
+		if r.Method == http.MethodPatch {
+			accept = "Accept-Patch"
+		}
+		w.Header().Set(accept, contentType)
 		problem(w, http.StatusUnsupportedMediaType, "the Content-Type must be "+contentType)
 		return "", false
 	}
@@ -208,7 +174,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if errs.CodeOf(err) == errs.Unauthenticated {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="whip"`)
 	}
-	s.fail(w, r, err)
+	s.needs.Fail(w, r, err)
 }
 
 // bearer returns the stream key that the request brings (RFC 6750, 2.1).

@@ -1,7 +1,6 @@
 package whip
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -13,42 +12,66 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 
-	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/ingest"
 )
 
-// gatherTimeout is far above what gathering on one port takes.
-const gatherTimeout = 5 * time.Second
+const (
+	// statsEvery is how old statistics may be.
+	statsEvery = time.Second
+	// goodbyeFor is how long a session whose connection is gone may still be
+	// ended by its publisher: as long as a broadcast waits by default.
+	goodbyeFor = time.Minute
+)
+
+// goodbye is why a broadcast ends that its publisher ended.
+const goodbye = "the publisher ended it"
 
 // session is one publisher's connection.
 type session struct {
-	id, channel, etag string
-	key               [sha256.Size]byte // hash of the stream key it began with
-	log               *slog.Logger
-	peer              *webrtc.PeerConnection
-	broadcast         Broadcast // set before any media can come
-	ready             chan struct{}
+	id, channel string
+	firstETag   string            // etag in the beginning
+	key         [sha256.Size]byte // hash of the stream key it began with
+	log         *slog.Logger
+
+	// Set by connect, before any media can come and before run.
+	media    ingest.Session
+	peer     *webrtc.PeerConnection
+	feedback *feedback
 
 	closing   sync.Once
 	closed    chan struct{}
-	reason    string // why, set before closed is
+	forGood   bool   // the publisher said goodbye; set before closed is
+	reason    string // why, the same
+	parting   sync.Once
+	goodbye   chan struct{} // closed when the publisher said it
 	readers   sync.WaitGroup
 	videoSSRC atomic.Uint32
+	connected atomic.Bool
 	keyFrames chan struct{}
 
-	mu    sync.Mutex
-	taken map[webrtc.RTPCodecType]bool // kinds of tracks that are being read
+	mu      sync.Mutex
+	taken   map[webrtc.RTPCodecType]bool // kinds of tracks that are being read
+	stats   ingest.Stats
+	statsAt time.Time
+
+	negotiating sync.Mutex // guards the peer's descriptions, and:
+	offer       string     // the last
+	etag        string     // of the ICE session
 }
 
-func newSession(channel, key string, peer *webrtc.PeerConnection, log *slog.Logger) *session {
+func newSession(channel, key string, log *slog.Logger) *session {
+	etag := newETag()
 	s := &session{
-		id: id.New(), channel: channel, etag: `"` + id.New() + `"`, key: sha256.Sum256([]byte(key)),
-		peer: peer, ready: make(chan struct{}), closed: make(chan struct{}),
-		keyFrames: make(chan struct{}, 1), taken: map[webrtc.RTPCodecType]bool{},
+		id: id.New(), channel: channel, firstETag: etag, etag: etag, key: sha256.Sum256([]byte(key)),
+		closed: make(chan struct{}), goodbye: make(chan struct{}), keyFrames: make(chan struct{}, 1), taken: map[webrtc.RTPCodecType]bool{},
 	}
 	s.log = log.With("channel", channel, "session", s.id)
 	return s
 }
+
+// newETag names an ICE session: a strong entity-tag (RFC 9110, 8.8.3).
+func newETag() string { return `"` + id.New() + `"` }
 
 // begunWith says whether this is the stream key that the session began with.
 func (s *session) begunWith(key string) bool {
@@ -56,47 +79,8 @@ func (s *session) begunWith(key string) bool {
 	return key != "" && subtle.ConstantTimeCompare(hash[:], s.key[:]) == 1
 }
 
-// answer takes the offer and returns the answer with all candidates.
-func (s *session) answer(ctx context.Context, offer string) (string, error) {
-	s.peer.OnTrack(s.track)
-	s.peer.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
-		s.log.Debug("connection", "state", state.String())
-		switch state {
-		case webrtc.PeerConnectionStateFailed:
-			s.Close("the connection was lost")
-		case webrtc.PeerConnectionStateClosed:
-			s.Close("the publisher closed the connection")
-		}
-	})
-	err := s.peer.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer})
-	if err != nil {
-		return "", &errs.Error{Code: errs.Invalid, Message: "the offer cannot be used: it is not a complete WebRTC offer", Err: err}
-	}
-	answer, err := s.peer.CreateAnswer(nil)
-	if err != nil {
-		return "", &errs.Error{Code: errs.Invalid, Message: "the offer cannot be answered", Err: err}
-	}
-	gathered := webrtc.GatheringCompletePromise(s.peer)
-	if err := s.peer.SetLocalDescription(answer); err != nil {
-		return "", &errs.Error{Code: errs.Invalid, Message: "the offer cannot be answered", Err: err}
-	}
-	ctx, cancel := context.WithTimeout(ctx, gatherTimeout)
-	defer cancel()
-	select {
-	case <-gathered:
-		return s.peer.LocalDescription().SDP, nil
-	case <-ctx.Done():
-		return "", errs.Wrap(ctx.Err(), errs.Unavailable, "the media port did not answer in time; try again")
-	}
-}
-
-// begin lets media in.
-func (s *session) begin(b Broadcast) {
-	s.broadcast = b
-	close(s.ready)
-}
-
-// run sends key frame requests until the session is closed, then ends it.
+// run sends key frame requests until the session is closed, then takes it down
+// and tells its broadcast.
 func (s *session) run() {
 	for {
 		select {
@@ -107,21 +91,58 @@ func (s *session) run() {
 		}
 		break
 	}
+	s.disconnect()
+	s.media.Leave(s.forGood, s.reason)
+}
+
+// linger waits for the goodbye of a publisher whose connection is gone already:
+// many clients close it first, and the DELETE comes a moment after.
+func (s *session) linger(quit <-chan struct{}) {
+	if s.forGood {
+		return
+	}
+	t := time.NewTimer(goodbyeFor)
+	defer t.Stop()
+	select {
+	case <-s.goodbye:
+		s.media.Leave(true, goodbye)
+	case <-t.C:
+	case <-quit:
+	}
+}
+
+// over says whether the connection is closed.
+func (s *session) over() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// sayGoodbye ends the session and its broadcast. It does not wait.
+func (s *session) sayGoodbye() {
+	s.end(true, goodbye)
+	s.parting.Do(func() { close(s.goodbye) })
+}
+
+// disconnect closes the connection and waits until nothing is read any more.
+func (s *session) disconnect() {
 	if err := s.peer.GracefulClose(); err != nil {
 		s.log.Debug("closing the connection", "error", err)
 	}
 	s.readers.Wait()
-	select {
-	case <-s.ready:
-		s.broadcast.End(s.reason)
-	default: // refused before it began
-	}
 }
 
-// Close cuts the connection. It does not wait.
-func (s *session) Close(reason string) {
+// Close cuts the connection. It does not wait. Its broadcast may go on with
+// another one.
+func (s *session) Close(reason string) { s.end(false, reason) }
+
+// end closes the session, the first reason counts.
+func (s *session) end(forGood bool, reason string) {
 	s.closing.Do(func() {
-		s.reason = reason
+		s.forGood, s.reason = forGood, reason
 		close(s.closed)
 	})
 }
@@ -146,24 +167,21 @@ func (s *session) sendPLI() {
 	}
 }
 
-// track reads a track of the publisher's, the first of its kind.
-func (s *session) track(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
+// Stats is the state of the connection, at most a second old.
+func (s *session) Stats() ingest.Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	select {
-	case <-s.closed:
-		return
-	default:
+	now := time.Now()
+	if s.peer == nil || now.Sub(s.statsAt) < statsEvery {
+		return s.stats
 	}
-	if s.taken[track.Kind()] {
-		return
+	s.statsAt = now
+	s.stats.PacketsReceived, s.stats.PacketsLost, s.stats.Jitter = s.feedback.stats()
+	if !s.connected.Load() { // pion lets nobody ask while it starts the transport
+		return s.stats
 	}
-	s.taken[track.Kind()] = true
-	if track.Kind() == webrtc.RTPCodecTypeVideo {
-		s.videoSSRC.Store(uint32(track.SSRC()))
-		s.readers.Go(func() { s.readVideo(track) })
-	} else {
-		s.readers.Go(func() { s.readAudio(track) })
+	if pair, ok := s.peer.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats(); ok {
+		s.stats.RoundTrip = time.Duration(pair.CurrentRoundTripTime * float64(time.Second))
 	}
-	s.readers.Go(func() { s.readReports(track, receiver) })
+	return s.stats
 }

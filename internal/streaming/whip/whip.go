@@ -5,91 +5,78 @@ package whip
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
-	"time"
+
+	"github.com/pion/webrtc/v4"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
-	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/ingest"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
 )
 
 // maxSessions is how many connections there may be, those being made too.
 const maxSessions = 1000
 
-// Host is who broadcasts belong to.
-type Host interface {
+// Gate says who may publish.
+type Gate interface {
 	// Authorize returns nil if the caller may publish on the channel: by its
 	// stream key, or by being signed in as its owner when key is empty.
 	Authorize(ctx context.Context, channel, key string) error
-	// Begin makes a broadcast, or refuses it. It may call the publisher before
-	// it returns.
-	Begin(ctx context.Context, channel string, audio bool, publisher Publisher) (Broadcast, error)
 }
 
-// Publisher is what a broadcast can ask of its source.
-type Publisher interface {
-	// RequestKeyFrame does not block.
-	RequestKeyFrame()
-	// Close cuts the connection. It does not wait for it.
-	Close(reason string)
+// Config is what an operator may choose.
+type Config struct {
+	// ICEServers are the STUN and TURN servers that publishers are told of. Only
+	// those who may publish hear of servers with a credential.
+	ICEServers []webrtc.ICEServer
 }
 
-// Broadcast takes the media of a publisher.
-type Broadcast interface {
-	Video(frame.Video)
-	Audio(frame.Audio)
-	VideoReport(frame.Report)
-	AudioReport(frame.Report)
-	// Lost says that video is missing.
-	Lost(now time.Time)
-	// Received counts bytes of media, Dropped packets that never came or that
-	// could not be used.
-	Received(bytes int, now time.Time)
-	Dropped(packets int)
-	// End ends the broadcast, when its publisher is gone. It returns when it
-	// has been finalised.
-	End(reason string)
+// Needs is what the server is given. All are required.
+type Needs struct {
+	Engine *rtc.Engine // the caller closes it after the server
+	Gate   Gate
+	Host   ingest.Host
+	// Fail answers a request with an error.
+	Fail func(http.ResponseWriter, *http.Request, error)
+	Log  *slog.Logger
 }
 
 // Server answers WHIP requests and owns the connections that come of them.
 type Server struct {
-	host   Host
-	fail   func(http.ResponseWriter, *http.Request, error)
+	cfg    Config
+	needs  Needs
 	log    *slog.Logger
-	engine *engine
+	engine *rtc.Engine
 
 	mu       sync.Mutex
-	sessions map[string]*session
+	sessions map[string]*session // those that linger too
 	closed   bool
-	running  sync.WaitGroup
+	quit     chan struct{}  // closed when the server is
+	running  sync.WaitGroup // sessions, from add to their end
 }
 
-// New opens the media ports. Fail answers a request with an error.
-func New(n Network, host Host, fail func(http.ResponseWriter, *http.Request, error), log *slog.Logger) (*Server, error) {
-	e, err := newEngine(n, log)
-	if err != nil {
-		return nil, err
-	}
-	return &Server{host: host, fail: fail, log: log, engine: e, sessions: map[string]*session{}}, nil
+// New makes a server. It needs Routes to be of use.
+func New(cfg Config, needs Needs) *Server {
+	return &Server{cfg: cfg, needs: needs, log: needs.Log, engine: needs.Engine, sessions: map[string]*session{}, quit: make(chan struct{})}
 }
 
-// Address is where UDP media comes in.
-func (s *Server) Address() net.Addr { return s.engine.address() }
-
-// Close ends all sessions, waits for them and closes the ports.
-func (s *Server) Close() error {
+// Close cuts all connections and waits until their broadcasts know. Requests
+// that come later are refused.
+func (s *Server) Close() {
 	s.mu.Lock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.quit)
+	}
 	for _, session := range s.sessions {
 		session.Close("the server is stopping")
 	}
 	s.mu.Unlock()
 	s.running.Wait()
-	return s.engine.close()
 }
 
-// add keeps a session until it is over.
+// add keeps a session until remove.
 func (s *Server) add(session *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,16 +87,20 @@ func (s *Server) add(session *session) error {
 		return errs.New(errs.Unavailable, "too many publishers are connecting; try again")
 	}
 	s.sessions[session.id] = session
-	s.running.Go(func() {
-		session.run()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.sessions, session.id)
-	})
+	s.running.Add(1)
 	return nil
 }
 
-// find returns a session of a channel. Errors: errs.NotFound.
+// remove forgets a session that is over.
+func (s *Server) remove(session *session) {
+	s.mu.Lock()
+	delete(s.sessions, session.id)
+	s.mu.Unlock()
+	s.running.Done()
+}
+
+// find returns a session of a channel, also one that lingers. Errors:
+// errs.NotFound.
 func (s *Server) find(channel, id string) (*session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

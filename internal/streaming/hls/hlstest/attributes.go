@@ -17,22 +17,22 @@ func parseAttributes(s string) (attributes, error) {
 	for s != "" {
 		name, rest, ok := strings.Cut(s, "=")
 		if !ok || name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "" {
-			return nil, fmt.Errorf("no attribute name at %q", s)
+			return nil, broken("attribute-list", "no attribute name at %q", s)
 		}
 		if _, twice := list[name]; twice {
-			return nil, fmt.Errorf("%s stands twice", name)
+			return nil, broken("attribute-list", "%s stands twice", name)
 		}
 		end := strings.IndexByte(rest, ',')
 		if strings.HasPrefix(rest, `"`) {
 			quote := strings.IndexByte(rest[1:], '"')
 			if quote < 0 {
-				return nil, fmt.Errorf("%s has no closing quote", name)
+				return nil, broken("attribute-list", "%s has no closing quote", name)
 			}
 			end = quote + 2
 			if end == len(rest) {
 				end = -1
 			} else if rest[end] != ',' {
-				return nil, fmt.Errorf("%s: something follows the closing quote", name)
+				return nil, broken("attribute-list", "%s: something follows the closing quote", name)
 			}
 		}
 		value := rest
@@ -40,11 +40,11 @@ func parseAttributes(s string) (attributes, error) {
 		if end >= 0 {
 			value, s = rest[:end], rest[end+1:]
 			if s == "" {
-				return nil, fmt.Errorf("a comma stands at the end")
+				return nil, broken("attribute-list", "a comma stands at the end")
 			}
 		}
 		if value == "" || value[0] != '"' && strings.ContainsAny(value, "\" \t") {
-			return nil, fmt.Errorf("%s has the value %q", name, value)
+			return nil, broken("attribute-list", "%s has the value %q", name, value)
 		}
 		list[name] = value
 	}
@@ -58,7 +58,7 @@ func (a attributes) text(name string) (string, error) {
 		return "", nil
 	}
 	if len(v) < 2 || v[0] != '"' {
-		return "", fmt.Errorf("%s must be a quoted string, not %s", name, v)
+		return "", broken("attribute-value", "%s must be a quoted string, not %s", name, v)
 	}
 	return v[1 : len(v)-1], nil
 }
@@ -67,7 +67,7 @@ func (a attributes) text(name string) (string, error) {
 func (a attributes) uri(name string) (string, error) {
 	v, err := a.text(name)
 	if err == nil && v == "" {
-		err = fmt.Errorf("%s is missing", name)
+		err = broken("attribute-value", "%s is missing", name)
 	}
 	return v, err
 }
@@ -80,7 +80,7 @@ func (a attributes) seconds(name string) (time.Duration, error) {
 	}
 	d, err := parseSeconds(v)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", name, err)
+		return 0, broken("attribute-value", "%s: %v", name, err)
 	}
 	return d, nil
 }
@@ -93,7 +93,7 @@ func (a attributes) yes(name string) (bool, error) {
 	case v == "YES":
 		return true, nil
 	default:
-		return false, fmt.Errorf("%s must be YES or NO, not %s", name, v)
+		return false, broken("attribute-value", "%s must be YES or NO, not %s", name, v)
 	}
 }
 
@@ -112,8 +112,8 @@ func parseSeconds(s string) (time.Duration, error) {
 // parseNumber reads a decimal integer (the draft, 4.2).
 func parseNumber(s string) (uint64, error) {
 	v, err := strconv.ParseUint(s, 10, 53)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no whole number", s)
+	if err != nil || strings.Trim(s, "0123456789") != "" {
+		return 0, broken("attribute-value", "%q is no whole number", s)
 	}
 	return v, nil
 }

@@ -1,8 +1,6 @@
 package hlstest
 
 import (
-	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -12,6 +10,8 @@ type Multivariant struct {
 	IndependentSegments bool
 	Variants            []Variant
 	Renditions          []Rendition
+
+	once map[string]bool
 }
 
 // Variant is an EXT-X-STREAM-INF with its URI.
@@ -21,13 +21,17 @@ type Variant struct {
 	Codecs                      []string
 	Resolution                  string // "1280x720"
 	FrameRate                   string
+	Range                       string // VIDEO-RANGE
+	Score                       string
 	Audio                       string
 }
 
 // Rendition is an EXT-X-MEDIA.
 type Rendition struct {
-	GroupID, Name, URI  string
-	Default, AutoSelect bool
+	GroupID, Name, Language string
+	URI                     string
+	Channels                string
+	Default, AutoSelect     bool
 }
 
 // ParseMultivariant reads a multivariant playlist, as strictly as ParseMedia.
@@ -36,16 +40,16 @@ func ParseMultivariant(data []byte) (*Multivariant, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Multivariant{}
+	m := &Multivariant{once: map[string]bool{}}
 	var open *Variant
 	for i, line := range lines {
 		open, err = m.line(line, open)
 		if err != nil {
-			return nil, fmt.Errorf("line %d, %s: %w", i+2, line, err)
+			return nil, at(err, i+2, line)
 		}
 	}
 	if open != nil {
-		return nil, errors.New("an EXT-X-STREAM-INF has no URI after it")
+		return nil, broken("stream-inf", "an EXT-X-STREAM-INF has no URI after it")
 	}
 	return m, nil
 }
@@ -54,28 +58,34 @@ func ParseMultivariant(data []byte) (*Multivariant, error) {
 func (m *Multivariant) line(line string, open *Variant) (*Variant, error) {
 	if !strings.HasPrefix(line, "#") {
 		if open == nil {
-			return nil, errors.New("the URI has no EXT-X-STREAM-INF")
+			return nil, broken("stream-inf", "the URI has no EXT-X-STREAM-INF")
 		}
 		open.URI = line
 		m.Variants = append(m.Variants, *open)
 		return nil, nil
 	}
 	if open != nil {
-		return nil, errors.New("a tag stands between EXT-X-STREAM-INF and its URI")
+		return nil, broken("stream-inf", "a tag stands between EXT-X-STREAM-INF and its URI")
 	}
 	tag, value, _ := strings.Cut(line, ":")
 	var err error
 	switch tag {
-	case "#EXT-X-VERSION":
-		m.Version, err = parseNumber(value)
-	case "#EXT-X-INDEPENDENT-SEGMENTS":
-		m.IndependentSegments = true
+	case "#EXT-X-VERSION", "#EXT-X-INDEPENDENT-SEGMENTS":
+		if m.once[tag] {
+			return nil, broken("tag-once", "it stands twice")
+		}
+		m.once[tag] = true
+		if m.IndependentSegments = m.IndependentSegments || tag != "#EXT-X-VERSION"; tag == "#EXT-X-VERSION" {
+			m.Version, err = parseNumber(value)
+		}
 	case "#EXT-X-MEDIA":
 		err = m.rendition(value)
 	case "#EXT-X-STREAM-INF":
 		return parseVariant(value)
+	case "#EXTINF", "#EXT-X-TARGETDURATION", "#EXT-X-MEDIA-SEQUENCE", "#EXT-X-MAP", "#EXT-X-PART", "#EXT-X-ENDLIST":
+		err = broken("playlist-kind", "the tag belongs into a media playlist")
 	default:
-		err = errors.New("the tag is unknown")
+		err = broken("tag-known", "the tag is unknown")
 	}
 	return nil, err
 }
@@ -86,7 +96,7 @@ func (m *Multivariant) rendition(value string) error {
 		return err
 	}
 	if a["TYPE"] != "AUDIO" {
-		return fmt.Errorf("the type is %q, not AUDIO", a["TYPE"])
+		return broken("attribute-value", "the type is %q, not AUDIO", a["TYPE"])
 	}
 	var r Rendition
 	if r.GroupID, err = a.uri("GROUP-ID"); err != nil {
@@ -96,6 +106,12 @@ func (m *Multivariant) rendition(value string) error {
 		return err
 	}
 	if r.URI, err = a.text("URI"); err != nil {
+		return err
+	}
+	if r.Language, err = a.text("LANGUAGE"); err != nil {
+		return err
+	}
+	if r.Channels, err = a.text("CHANNELS"); err != nil {
 		return err
 	}
 	if r.Default, err = a.yes("DEFAULT"); err != nil {
@@ -111,13 +127,24 @@ func parseVariant(value string) (*Variant, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Variant{Resolution: a["RESOLUTION"], FrameRate: a["FRAME-RATE"]}
-	if v.Bandwidth, err = parseNumber(a["BANDWIDTH"]); err != nil {
-		return nil, fmt.Errorf("BANDWIDTH: %w", err)
+	v := &Variant{Resolution: a["RESOLUTION"], FrameRate: a["FRAME-RATE"], Range: a["VIDEO-RANGE"], Score: a["SCORE"]}
+	if s, ok := a["BANDWIDTH"]; ok {
+		if v.Bandwidth, err = parseNumber(s); err != nil {
+			return nil, err
+		}
 	}
 	if s, ok := a["AVERAGE-BANDWIDTH"]; ok {
 		if v.AverageBandwidth, err = parseNumber(s); err != nil {
-			return nil, fmt.Errorf("AVERAGE-BANDWIDTH: %w", err)
+			return nil, err
+		}
+	}
+	if s := v.Resolution; s != "" {
+		w, h, _ := strings.Cut(s, "x")
+		if _, err = parseNumber(w); err == nil {
+			_, err = parseNumber(h)
+		}
+		if err != nil {
+			return nil, broken("attribute-value", "RESOLUTION is %s, not like 1280x720", s)
 		}
 	}
 	codecs, err := a.text("CODECS")
@@ -131,58 +158,20 @@ func parseVariant(value string) (*Variant, error) {
 	return v, err
 }
 
-// CheckMultivariant reads a multivariant playlist and checks it (the draft,
-// 4.4.6; Apple's authoring specification, 9).
-func CheckMultivariant(data []byte) error {
-	m, err := ParseMultivariant(data)
-	if err != nil {
-		return err
-	}
-	var f findings
-	if m.Version < 6 {
-		f.add("EXT-X-VERSION is %d, below 6", m.Version)
-	}
-	if !m.IndependentSegments {
-		f.add("EXT-X-INDEPENDENT-SEGMENTS is missing")
-	}
-	if len(m.Variants) == 0 {
-		f.add("the playlist has no variant")
-	}
-	groups := map[string]bool{}
-	names := map[string]bool{}
-	for _, r := range m.Renditions {
-		groups[r.GroupID] = true
-		if key := r.GroupID + "\n" + r.Name; names[key] {
-			f.add("the name %q stands twice in the group %q", r.Name, r.GroupID)
-		} else {
-			names[key] = true
-		}
-		if r.Default && !r.AutoSelect {
-			f.add("rendition %q is DEFAULT without AUTOSELECT", r.Name)
-		}
-	}
-	for i := range m.Variants {
-		m.Variants[i].check(&f, groups)
-	}
-	return errors.Join(f...)
-}
-
-func (v *Variant) check(f *findings, groups map[string]bool) {
-	if v.Bandwidth == 0 {
-		f.add("%s: BANDWIDTH is 0", v.URI)
-	}
-	if v.AverageBandwidth > v.Bandwidth {
-		f.add("%s: AVERAGE-BANDWIDTH %d is above BANDWIDTH %d", v.URI, v.AverageBandwidth, v.Bandwidth)
-	}
-	if len(v.Codecs) == 0 {
-		f.add("%s: CODECS is missing", v.URI)
+// hasVideo says whether the variant has video, as far as its attributes tell.
+func (v *Variant) hasVideo() bool {
+	if v.Resolution != "" || v.FrameRate != "" {
+		return true
 	}
 	for _, c := range v.Codecs {
-		if strings.HasPrefix(c, "avc1") && (v.Resolution == "" || v.FrameRate == "") {
-			f.add("%s: a variant with video needs RESOLUTION and FRAME-RATE", v.URI)
+		if !isAudio(c) {
+			return true
 		}
 	}
-	if v.Audio != "" && !groups[v.Audio] {
-		f.add("%s: the audio group %q does not exist", v.URI, v.Audio)
-	}
+	return false
+}
+
+// isAudio says whether a name of CODECS is of an audio codec.
+func isAudio(codec string) bool {
+	return codec == "opus" || codec == "Opus" || strings.HasPrefix(codec, "mp4a.") || codec == "fLaC" || codec == "ac-3" || codec == "ec-3"
 }

@@ -1,73 +1,100 @@
 package hlstest
 
 import (
-	"errors"
-	"fmt"
 	"reflect"
+	"slices"
+	"time"
 )
 
 // CheckReload checks two fetches of one live media playlist, without segments
-// skipped, the earlier one first (the draft, 6.2.1, 6.2.2). Each by itself is
-// for CheckMedia.
+// skipped, the earlier one first. Each by itself is for CheckMedia.
 func CheckReload(before, after []byte) error {
-	a, err := ParseMedia(before)
+	a, b, err := parseTwo(before, after)
 	if err != nil {
-		return fmt.Errorf("the earlier playlist: %w", err)
+		return err
 	}
-	b, err := ParseMedia(after)
+	return checkReload(a, b).err()
+}
+
+// CheckUpdate is CheckReload for two fetches in a row, the second of which came
+// some time after the first and has something new.
+func CheckUpdate(before, after []byte, passed time.Duration) error {
+	a, b, err := parseTwo(before, after)
 	if err != nil {
-		return fmt.Errorf("the later playlist: %w", err)
+		return err
 	}
-	if a.Skipped > 0 || b.Skipped > 0 {
-		return errors.New("a delta update cannot be compared; see CheckDelta")
+	f := checkReload(a, b)
+	checkPace(&f, a, b, passed)
+	return f.err()
+}
+
+func parseTwo(before, after []byte) (a, b *Media, err error) {
+	var f Findings
+	if a, err = ParseMedia(before); err != nil {
+		f.addErr("the earlier playlist", err)
 	}
-	var f findings
-	checkSameHeader(&f, a, b)
+	if b, err = ParseMedia(after); err != nil {
+		f.addErr("the later playlist", err)
+	}
+	return a, b, f.err()
+}
+
+func checkReload(a, b *Media) Findings {
+	var f Findings
+	checkHeaderKept(&f, a, b)
 	if a.Ended {
 		if !b.Ended || !reflect.DeepEqual(a.Segments, b.Segments) {
-			f.add("the playlist changed after EXT-X-ENDLIST")
+			f.add("reload-ended", "the playlist changed after EXT-X-ENDLIST")
 		}
-		return errors.Join(f...)
+		return f
 	}
 	if b.MediaSequence < a.MediaSequence {
-		f.add("EXT-X-MEDIA-SEQUENCE went back from %d to %d", a.MediaSequence, b.MediaSequence)
-		return errors.Join(f...)
+		f.add("sequence-back", "EXT-X-MEDIA-SEQUENCE went back from %d to %d", a.MediaSequence, b.MediaSequence)
+		return f
 	}
 	if b.NextMSN() < a.NextMSN() {
-		f.add("the last segment went back from %d to %d", a.NextMSN()-1, b.NextMSN()-1)
-		return errors.Join(f...)
+		f.add("edge-back", "the last segment went back from %d to %d", a.NextMSN()-1, b.NextMSN()-1)
+		return f
 	}
 	if b.MediaSequence > a.NextMSN() {
-		f.add("the playlists are too far apart: %d to %d, then from %d", a.MediaSequence, a.NextMSN()-1, b.MediaSequence)
-		return errors.Join(f...)
+		f.add("reload-jump", "the playlists are too far apart: %d to %d, then from %d", a.MediaSequence, a.NextMSN()-1, b.MediaSequence)
+		return f
 	}
 	checkRemoved(&f, a, b)
 	checkKept(&f, a, b)
-	return errors.Join(f...)
+	checkHintKept(&f, a, b)
+	return f
 }
 
-func checkSameHeader(f *findings, a, b *Media) {
+// checkHeaderKept checks the tags of the whole playlist. EXT-X-VERSION is not
+// one of them between a playlist and its delta update.
+func checkHeaderKept(f *Findings, a, b *Media) {
+	if a.TargetDuration != b.TargetDuration {
+		f.add("reload-target", "EXT-X-TARGETDURATION changed from %v to %v", a.TargetDuration, b.TargetDuration)
+	}
 	same := func(what string, x, y any) {
 		if x != y {
-			f.add("%s changed from %v to %v", what, x, y)
+			f.add("reload-header", "%s changed from %v to %v", what, x, y)
 		}
 	}
-	same("EXT-X-TARGETDURATION", a.TargetDuration, b.TargetDuration)
-	same("EXT-X-VERSION", a.Version, b.Version)
-	same("EXT-X-PLAYLIST-TYPE", a.Type, b.Type)
-	same("PART-TARGET", a.PartTarget, b.PartTarget)
-	if !b.Ended {
-		same("PART-HOLD-BACK", a.PartHoldBack, b.PartHoldBack)
-		same("HOLD-BACK", a.HoldBack, b.HoldBack)
-		same("CAN-SKIP-UNTIL", a.SkipUntil, b.SkipUntil)
+	if a.Skipped == 0 && b.Skipped == 0 {
+		same("EXT-X-VERSION", a.Version, b.Version)
 	}
+	same("EXT-X-PLAYLIST-TYPE", a.Type, b.Type)
+	same("EXT-X-INDEPENDENT-SEGMENTS", a.IndependentSegments, b.IndependentSegments)
+	same("PART-TARGET", a.PartTarget, b.PartTarget)
+	same("EXT-X-SERVER-CONTROL", a.control(), b.control())
 }
 
-// checkRemoved: every discontinuity that leaves the playlist raises the
-// sequence by one (the draft, 6.2.2).
-func checkRemoved(f *findings, a, b *Media) {
+// control is the attributes of EXT-X-SERVER-CONTROL, to be compared.
+func (m *Media) control() any {
+	return [...]any{m.CanBlockReload, m.HoldBack, m.PartHoldBack, m.SkipUntil}
+}
+
+// checkRemoved checks the sequence numbers.
+func checkRemoved(f *Findings, a, b *Media) {
 	if a.Type != "" && b.MediaSequence != a.MediaSequence {
-		f.add("segments were removed from an %s playlist", a.Type)
+		f.add("event-removed", "segments were removed from an %s playlist", a.Type)
 	}
 	gone := a.DiscontinuitySequence
 	for i := range a.Segments[:min(b.MediaSequence-a.MediaSequence, uint64(len(a.Segments)))] {
@@ -76,13 +103,13 @@ func checkRemoved(f *findings, a, b *Media) {
 		}
 	}
 	if b.DiscontinuitySequence != gone {
-		f.add("EXT-X-DISCONTINUITY-SEQUENCE is %d after %d, it should be %d",
+		f.add("discontinuity-sequence", "EXT-X-DISCONTINUITY-SEQUENCE is %d after %d, it should be %d",
 			b.DiscontinuitySequence, a.DiscontinuitySequence, gone)
 	}
 }
 
 // checkKept: a segment that stays stays the same.
-func checkKept(f *findings, a, b *Media) {
+func checkKept(f *Findings, a, b *Media) {
 	for i := range a.Segments {
 		n := a.MediaSequence + uint64(i)
 		if n < b.MediaSequence {
@@ -90,73 +117,50 @@ func checkKept(f *findings, a, b *Media) {
 		}
 		x, y := &a.Segments[i], &b.Segments[n-b.MediaSequence]
 		if x.Discontinuity != y.Discontinuity || x.Init != y.Init || !x.ProgramDateTime.Equal(y.ProgramDateTime) {
-			f.add("segment %d changed its date, its init segment or its discontinuity", n)
+			f.add("segment-changed", "segment %d changed its date, its init segment or its discontinuity", n)
 		}
 		if x.URI != "" && (x.URI != y.URI || x.Duration != y.Duration || x.Gap != y.Gap) {
-			f.add("segment %d was %s of %v and is %s of %v", n, x.URI, x.Duration, y.URI, y.Duration)
+			f.add("segment-changed", "segment %d was %s of %v and is %s of %v", n, x.URI, x.Duration, y.URI, y.Duration)
 		}
 		if len(y.Parts) == 0 && y.URI != "" && x.URI != "" {
 			continue // parts leave complete segments as these grow old
 		}
-		if len(y.Parts) < len(x.Parts) || !reflect.DeepEqual(x.Parts, y.Parts[:len(x.Parts)]) {
-			f.add("the parts of segment %d changed", n)
-			continue
+		if len(y.Parts) < len(x.Parts) || !slices.Equal(x.Parts, y.Parts[:len(x.Parts)]) ||
+			x.URI != "" && len(x.Parts) != len(y.Parts) {
+			f.add("part-changed", "the parts of segment %d changed", n)
 		}
 	}
-	checkHint(f, a, b)
 }
 
-// checkHint: the part that was hinted at is the one that came (the draft,
-// 4.4.5.3), unless a key frame ended the segment right there and none came.
-func checkHint(f *findings, a, b *Media) {
-	if a.Hint == "" {
-		return
-	}
-	msn, part := a.NextMSN(), 0
-	if n := len(a.Segments); n > 0 && a.Segments[n-1].URI == "" {
-		msn, part = msn-1, len(a.Segments[n-1].Parts)
-	}
-	if msn < b.MediaSequence || msn >= b.NextMSN() {
+// checkHintKept: the part that was hinted at is the one that came, unless a key
+// frame ended the segment right there and it will never come.
+func checkHintKept(f *Findings, a, b *Media) {
+	msn, part := a.Next()
+	if a.Hint == "" || part < 0 || msn < b.MediaSequence || msn >= b.NextMSN() {
 		return
 	}
 	s := &b.Segments[msn-b.MediaSequence]
-	if part < len(s.Parts) && s.Parts[part].URI != a.Hint {
-		f.add("the hint was %s, the part is %s", a.Hint, s.Parts[part].URI)
+	if part >= len(s.Parts) {
+		return
+	}
+	if s.Parts[part].URI != a.Hint {
+		f.add("hint-kept", "the hint was %s, the part is %s", a.Hint, s.Parts[part].URI)
+		return
+	}
+	if n := len(a.Segments); n > 0 && a.Segments[n-1].Init != s.Init && a.HintInit != s.Init && !s.Discontinuity {
+		f.add("hint-map", "the part %s, which was hinted at, has another EXT-X-MAP %s, which was not", a.Hint, s.Init)
 	}
 }
 
-// CheckDelta checks a delta update against the full playlist of the same
-// moment (the draft, 6.2.5.1).
-func CheckDelta(full, delta []byte) error {
-	a, err := ParseMedia(full)
-	if err != nil {
-		return fmt.Errorf("the full playlist: %w", err)
+// checkPace checks how long the next part and the next segment took.
+func checkPace(f *Findings, a, b *Media, passed time.Duration) {
+	if b.Ended {
+		return
 	}
-	b, err := ParseMedia(delta)
-	if err != nil {
-		return fmt.Errorf("the delta update: %w", err)
+	if limit := a.TargetDuration * 3 / 2; passed > limit && a.PartTarget == 0 {
+		f.add("update-segment", "nothing new came for %v; a segment must come within %v", passed, limit)
 	}
-	var f findings
-	checkSameHeader(&f, a, b)
-	if a.MediaSequence != b.MediaSequence || a.DiscontinuitySequence != b.DiscontinuitySequence {
-		f.add("the sequence numbers differ")
+	if limit := 2 * a.PartTarget; a.PartTarget > 0 && passed > limit {
+		f.add("update-part", "nothing new came for %v; a part must come every %v", passed, a.PartTarget)
 	}
-	if b.Skipped == 0 {
-		f.add("nothing is skipped")
-	}
-	if b.Skipped+len(b.Segments) != len(a.Segments) {
-		f.add("%d segments are skipped and %d listed, of %d", b.Skipped, len(b.Segments), len(a.Segments))
-		return errors.Join(f...)
-	}
-	if !reflect.DeepEqual(a.Segments[b.Skipped:], b.Segments) || a.Hint != b.Hint || a.Ended != b.Ended {
-		f.add("what is listed differs from the full playlist")
-	}
-	listed := a.Segments[b.Skipped].length()
-	for i := b.Skipped + 1; i < len(a.Segments); i++ {
-		listed += a.Segments[i].length()
-	}
-	if listed < a.SkipUntil {
-		f.add("only %v are listed; what is newer than %v may not be skipped", listed, a.SkipUntil)
-	}
-	return errors.Join(f...)
 }

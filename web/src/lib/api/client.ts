@@ -3,6 +3,7 @@
 
 import type {
   Channel,
+  Health,
   HistoryEntry,
   OutboxMail,
   OwnChannel,
@@ -104,6 +105,9 @@ export const api = {
   liveChannels: () => call<Page<Channel>>('GET', '/api/channels' + query({ live: true, limit: 48 })),
   channelVideos: (id: string, limit = 12) => call<Page<Video>>('GET', `/api/channel/${seg(id)}/videos` + query({ limit })),
   myChannel: () => call<OwnChannel>('GET', '/api/channel'),
+  /** Ends my broadcast, also while it waits for its sender. */
+  endBroadcast: () => call<void>('DELETE', '/api/channel/live'),
+  health: () => call<Health>('GET', '/api/channel/health'),
   rotateKey: () => call<OwnChannel>('POST', '/api/channel/rotate-key'),
   myVideos: (offset?: string, limit = 24) => call<Page<Video>>('GET', '/api/channel/videos' + query({ offset, limit })),
   react: (channel: string, type: string, x: number, y: number) =>

@@ -140,6 +140,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/channel/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How my live broadcast goes */
+        get: operations["broadcast-health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channel/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End my live broadcast now
+         * @description Also while it waits for its publisher to come back.
+         */
+        delete: operations["end-broadcast"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/channel/rotate-key": {
         parameters: {
             query?: never;
@@ -382,6 +419,62 @@ export interface components {
         ConfirmInput: {
             token: string;
         };
+        Health: {
+            /** @description what the broadcaster could do better */
+            advice: string[];
+            audioCodec?: string;
+            /**
+             * Format: int64
+             * @description bit/s of all that comes, over 5 s
+             */
+            bitrate: number;
+            /**
+             * Format: double
+             * @description per second
+             */
+            frameRate: number;
+            /**
+             * Format: int64
+             * @description pixels
+             */
+            height: number;
+            /**
+             * Format: double
+             * @description RFC 3550, 6.4.1
+             */
+            jitterMillis: number;
+            /**
+             * Format: double
+             * @description seconds
+             */
+            keyFrameInterval: number;
+            /** Format: double */
+            lossPercent: number;
+            /**
+             * Format: int64
+             * @description that never came or could not be used
+             */
+            packetsLost: number;
+            /** @description WHIP or RTMP; empty while the publisher is away */
+            protocol: string;
+            /** @description no media comes just now */
+            reconnecting: boolean;
+            /**
+             * Format: double
+             * @description 0 when it is not known
+             */
+            roundTripMillis: number;
+            rungs: components["schemas"]["RungHealth"][];
+            streamId: string;
+            videoCodec: string;
+            /** Format: int64 */
+            viewers: number;
+            /**
+             * Format: int64
+             * @description pixels
+             */
+            width: number;
+        };
         ListMailView: {
             /**
              * Format: int64
@@ -460,6 +553,10 @@ export interface components {
             name: string;
             /** @description the live HLS playlist */
             playbackURL: string;
+            /** @description live, but no media comes just now; the broadcast waits for its publisher */
+            reconnecting?: boolean;
+            /** @description where encoders send RTMP to, with the stream key as stream name; missing when the node takes none */
+            rtmpURL?: string;
             /**
              * Format: date-time
              * @description while live
@@ -469,6 +566,8 @@ export interface components {
             streamId?: string;
             /** @description a secret */
             streamKey: string;
+            /** @description the latest picture of the live stream, made anew every minute */
+            thumbnail?: string;
             /** @description the name that people see */
             username: string;
             /**
@@ -537,6 +636,8 @@ export interface components {
             name: string;
             /** @description the live HLS playlist */
             playbackURL: string;
+            /** @description live, but no media comes just now; the broadcast waits for its publisher */
+            reconnecting?: boolean;
             /**
              * Format: date-time
              * @description while live
@@ -544,6 +645,8 @@ export interface components {
             startedAt?: string;
             /** @description while live */
             streamId?: string;
+            /** @description the latest picture of the live stream, made anew every minute */
+            thumbnail?: string;
             /** @description the name that people see */
             username: string;
             /**
@@ -568,6 +671,21 @@ export interface components {
              * @description share of the picture's height from the top
              */
             y: number;
+        };
+        RungHealth: {
+            /**
+             * Format: int64
+             * @description bit/s of its busiest segment
+             */
+            bitrate?: number;
+            /** Format: int64 */
+            height?: number;
+            name: string;
+            reason?: string;
+            /** @enum {string} */
+            state: "on" | "refused" | "failed";
+            /** Format: int64 */
+            width?: number;
         };
         SessionView: {
             /** @description whether the node waits for its first admin */
@@ -963,6 +1081,116 @@ export interface operations {
             };
         };
     };
+    "broadcast-health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "end-broadcast": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "rotate-stream-key": {
         parameters: {
             query?: never;
@@ -1009,7 +1237,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    "Cache-Control"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1110,7 +1337,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    "Cache-Control"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1346,7 +1572,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    "Cache-Control"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1383,7 +1608,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    "Cache-Control"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1417,7 +1641,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    "Cache-Control"?: string;
                     [name: string]: unknown;
                 };
                 content: {

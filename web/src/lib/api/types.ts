@@ -11,13 +11,62 @@ export type Session = Schemas['SessionView']
 export type SignUpAnswer = Schemas['SignUpAnswer']
 export type Video = Schemas['Video']
 export type VideoStatus = Video['status']
-export type Channel = Schemas['PublicChannel']
-export type OwnChannel = Schemas['OwnChannel']
+export type Channel = Schemas['PublicChannel'] & LiveState
+export type OwnChannel = Schemas['OwnChannel'] & LiveState & {
+  /** Where to send RTMP, with the stream key as stream name; absent where RTMP is off. */
+  rtmpURL?: string
+}
 export type HistoryService = Schemas['TimelineStep']
 export type HistoryMetric = Schemas['TimelineMetric']
 export type HistoryEntry = HistoryService | HistoryMetric
 export type OutboxMail = Schemas['MailView']
 export type Problem = Schemas['Problem']
+
+/** What the live engine says of a channel while it is live. */
+export interface LiveState {
+  /** The broadcaster is away, and may come back into the same broadcast. */
+  reconnecting?: boolean
+  /** A picture of the live, made anew every minute under the same address. */
+  thumbnail?: string
+  /** RFC 3339. */
+  liveSince?: string
+}
+
+/** How the broadcaster's stream arrives at the server. */
+export interface Health {
+  streamId: string
+  /** "" while the broadcaster is away. */
+  protocol: 'WHIP' | 'RTMP' | ''
+  reconnecting: boolean
+  videoCodec: string
+  audioCodec?: string
+  width: number
+  height: number
+  frameRate: number
+  /** Bits a second. */
+  bitrate: number
+  /** Seconds. */
+  keyFrameInterval: number
+  packetsLost: number
+  lossPercent: number
+  jitterMillis: number
+  roundTripMillis: number
+  viewers: number
+  rungs: Rung[]
+  /** Sentences for the broadcaster. */
+  advice: string[]
+}
+
+/** A quality that viewers can get, or could: "source" is what is sent, the others are made of it ("480p", "AAC"). */
+export interface Rung {
+  name: string
+  width?: number
+  height?: number
+  /** Bits a second, once it was measured. */
+  bitrate?: number
+  state: 'on' | 'refused' | 'failed'
+  reason?: string
+}
 
 export interface Page<T> {
   nextPage?: string

@@ -1,0 +1,199 @@
+package recorder
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"path"
+	"slices"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/blob"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/hls"
+)
+
+// Set says which variants a multivariant playlist has.
+type Set int
+
+// The sets. A recording without an AAC rendition has one alone, whichever is
+// asked for.
+const (
+	// AllSets has the rungs with their own sound, then those with AAC.
+	AllSets Set = iota
+	// AACSet is for players that have no Opus: the rungs without their sound, and
+	// the AAC rendition.
+	AACSet
+)
+
+const (
+	mediaPlaylist = "media.m3u8" // the whole view of a rung
+	videoPlaylist = "video.m3u8" // its video alone
+	// A rung that lacks more than one in mostMissing of the recording is left out.
+	mostMissing = 10
+	// Both groups must have the same members (the HLS draft, 4.4.6.1.1).
+	renditionName = "Audio"
+	ownGroup      = "own"
+)
+
+// Multivariant returns the multivariant playlist of a recording; its URIs are
+// relative to the prefix. Codecs and picture size come from the init segments.
+//
+// The rungs' own sound is declared as a group without a URI when there is
+// another one: hls.js takes a set without a group for one without stereo sound,
+// and would never begin with it.
+func (r Recording) Multivariant(ctx context.Context, store blob.Store, set Set) (*hls.Multivariant, error) {
+	rungs, err := r.describe(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	m := &hls.Multivariant{IndependentSegments: !slices.ContainsFunc(r.Rungs, func(rr RungRecording) bool { return !rr.independent() })}
+	i := slices.IndexFunc(rungs, func(d rungFacts) bool { return d.name == AACRung })
+	if i < 0 || len(rungs) == 1 {
+		m.Variants = ownVariants(rungs, "")
+		return m, nil
+	}
+	aac := rungs[i]
+	rungs = slices.Delete(rungs, i, i+1)
+	if set == AllSets {
+		m.Renditions = append(m.Renditions, rendition(ownGroup, "", rungs[0].channels))
+		m.Variants = ownVariants(rungs, ownGroup)
+	}
+	m.Renditions = append(m.Renditions, rendition(AACRung, aac.name+"/"+mediaPlaylist, aac.channels))
+	m.Variants = append(m.Variants, splitVariants(rungs, aac)...)
+	return m, nil
+}
+
+func rendition(group, uri string, channels int) hls.Rendition {
+	return hls.Rendition{GroupID: group, Name: renditionName, URI: uri, Default: true, Channels: channels}
+}
+
+// ownVariants names rungs with the sound that is in them.
+func ownVariants(rungs []rungFacts, group string) []hls.Variant {
+	variants := make([]hls.Variant, len(rungs))
+	for i, d := range rungs {
+		variants[i] = hls.Variant{
+			URI: d.name + "/" + mediaPlaylist, Bandwidth: int(max(d.peak, 1)), AverageBandwidth: int(d.average),
+			Codecs: slices.Concat(d.video, d.audio), Width: d.width, Height: d.height, FrameRate: d.frameRate, AudioGroup: group,
+		}
+	}
+	return variants
+}
+
+// splitVariants names rungs without their sound, beside that of another rung.
+func splitVariants(rungs []rungFacts, sound rungFacts) []hls.Variant {
+	variants := make([]hls.Variant, 0, len(rungs))
+	for _, d := range rungs {
+		if len(d.video) == 0 {
+			continue
+		}
+		variants = append(variants, hls.Variant{
+			URI:       d.name + "/" + videoPlaylist,
+			Bandwidth: int(max(d.peak-d.sound+sound.peak, 1)), AverageBandwidth: int(max(d.average-d.sound+sound.average, 1)),
+			Codecs: slices.Concat(d.video, sound.audio), Width: d.width, Height: d.height, FrameRate: d.frameRate, AudioGroup: sound.name,
+		})
+	}
+	return variants
+}
+
+// rungFacts is what a multivariant playlist says of a rung. Rates are in bits
+// per second.
+type rungFacts struct {
+	name          string
+	video, audio  []string // codecs
+	width, height int      // of the largest picture
+	channels      int
+	peak, average int64
+	sound         int64   // of the average
+	frameRate     float64 // to a half
+}
+
+// describe gathers the facts of the rungs that are whole enough to be played.
+func (r Recording) describe(ctx context.Context, store blob.Store) ([]rungFacts, error) {
+	var all []rungFacts
+	slots := r.timeline()
+	for i, rung := range r.Rungs {
+		if missing, length := lacks(slots, i); i > 0 && missing*mostMissing > length {
+			continue
+		}
+		d := rungFacts{name: rung.Name}
+		if err := d.read(ctx, store, path.Join(r.Prefix, rung.Name), rung.Segments); err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+func (d *rungFacts) read(ctx context.Context, store blob.Store, dir string, segments []Segment) error {
+	seen := map[string]bool{}
+	var size, length int64
+	for _, s := range segments {
+		size += s.Size
+		length += s.Ticks
+		d.peak = max(d.peak, bitrate(s.Size, s.Ticks))
+		name := InitName(s.Epoch, s.Init)
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		init, err := readInit(ctx, store, path.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		d.addInit(init)
+	}
+	d.average = bitrate(size, length)
+	return d.sample(ctx, store, path.Join(dir, segments[len(segments)/2].Name()))
+}
+
+// addInit adds what an init segment has.
+func (d *rungFacts) addInit(init cmaf.Init) {
+	if v := init.Video; v != nil {
+		if c := v.CodecString(); !slices.Contains(d.video, c) {
+			d.video = append(d.video, c)
+		}
+		if v.Width*v.Height > d.width*d.height {
+			d.width, d.height = v.Width, v.Height
+		}
+	}
+	if a := init.Audio; a != nil {
+		if c := a.CodecString(); !slices.Contains(d.audio, c) {
+			d.audio = append(d.audio, c)
+		}
+		d.channels = max(d.channels, a.Channels)
+	}
+}
+
+// sample finds the frame rate and the bitrate of the sound in a stored segment.
+func (d *rungFacts) sample(ctx context.Context, store blob.Store, key string) error {
+	o, err := store.Open(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = o.Close() }() // it was only read
+	fragments, err := cmaf.ReadSegment(o)
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	var frames, ticks uint64
+	var sound int64
+	for _, f := range fragments {
+		if f.Video != nil {
+			frames += uint64(len(f.Video.Samples))
+			ticks += f.Video.Duration()
+		}
+		if f.Audio != nil {
+			for _, s := range f.Audio.Samples {
+				sound += int64(s.Size)
+			}
+		}
+	}
+	if frames > 0 && ticks > 0 {
+		d.frameRate = math.Round(2*float64(frames)*cmaf.VideoTimescale/float64(ticks)) / 2
+		d.sound = bitrate(sound, int64(ticks))
+	}
+	return nil
+}
+
+// bitrate in bits per second.
+func bitrate(size, length int64) int64 { return size * 8 * 90_000 / max(length, 9_000) }

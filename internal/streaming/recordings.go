@@ -1,0 +1,133 @@
+package streaming
+
+import (
+	"context"
+	"sync"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/live"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
+)
+
+// recordings stores all rungs of a broadcast.
+type recordings struct {
+	broadcast *broadcast
+	budget    *recorder.Budget
+
+	mu       sync.Mutex
+	byRung   map[string]*recorder.Recorder
+	restored recorder.Summary // what an earlier process stored of the source rung
+	told     bool             // that recording began
+}
+
+// total is what a broadcast's recording came to: the length of its source rung,
+// and the segments that are lost or left of all.
+type total struct{ recorder.Summary }
+
+func newRecordings(b *broadcast) *recordings {
+	return &recordings{broadcast: b, budget: recorder.NewBudget(0, 0), byRung: map[string]*recorder.Recorder{}}
+}
+
+func (r *recordings) of(rung string) *recorder.Recorder {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.byRung[rung]
+	if rec == nil {
+		rec = r.open(rung)
+		r.byRung[rung] = rec
+	}
+	return rec
+}
+
+func (r *recordings) open(rung string) *recorder.Recorder {
+	b := r.broadcast
+	s := b.service
+	return recorder.New(recorder.Config{
+		Store: s.needs.Objects, Prefix: recorder.Prefix(b.channel, b.id), Rung: rung,
+		Budget: r.budget, Spill: s.spill,
+		OnStored: func(recorder.Segment) {
+			s.metrics.segments.Inc()
+			if rung == live.Source {
+				r.begun()
+			}
+		},
+		OnError: func(error) { s.metrics.storeErrors.Inc() },
+		OnLost: func(seg recorder.Segment) {
+			s.metrics.segmentsLost.Inc()
+			b.stream.Lose(rung, seg.Epoch, seg.MSN)
+			s.sayLost(b, rung, seg)
+		},
+		Log: s.log,
+	})
+}
+
+// begun says that recording began, once. It is called from the recorder's
+// goroutine.
+func (r *recordings) begun() {
+	b := r.broadcast
+	if r.told {
+		return
+	}
+	r.told = true
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	if err := b.service.markRecorded(ctx, b.id, b.channel); err != nil {
+		// The end of the stream says it then.
+		b.service.log.Error("noting that recording began", "stream", b.id, "error", err)
+	}
+}
+
+// init stores an init segment.
+func (r *recordings) init(rung string, epoch int64, version int, data []byte) {
+	r.of(rung).Init(epoch, version, data)
+	if rung != live.Source {
+		return
+	}
+	r.broadcast.pictures.setInit(data)
+	if version > maxInits {
+		r.broadcast.end("the publisher changed its picture more often than is sane")
+	}
+}
+
+// maxInits is far above what a browser does, which changes its resolution a few
+// times an hour.
+const maxInits = 1000
+
+// segment stores a complete segment.
+func (r *recordings) segment(rung string, seg *live.Segment) {
+	r.of(rung).Segment(facts(seg), seg.Data())
+	if rung == live.Source {
+		r.broadcast.pictures.segment(seg)
+	}
+}
+
+// facts is what a segment's key in the object store is made of.
+func facts(seg *live.Segment) recorder.Segment {
+	return recorder.Segment{
+		Epoch: seg.Epoch, MSN: seg.MSN, StartMS: seg.Start.UnixMilli(), Ticks: seg.Ticks,
+		Init: seg.Init, Discontinuity: seg.Discontinuity, Dependent: seg.Dependent,
+	}
+}
+
+// finish waits until all is stored, and returns what the recording came to.
+func (r *recordings) finish(ctx context.Context) total {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := total{r.restored}
+	var wait sync.WaitGroup
+	var adding sync.Mutex
+	for rung, rec := range r.byRung {
+		wait.Go(func() {
+			sum := rec.Finish(ctx)
+			adding.Lock()
+			defer adding.Unlock()
+			if rung == live.Source {
+				t.Segments += sum.Segments
+				t.Ticks += sum.Ticks
+			}
+			t.Lost += sum.Lost
+			t.Left += sum.Left
+		})
+	}
+	wait.Wait()
+	return t
+}

@@ -1,0 +1,128 @@
+package streaming
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/live"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/sqlc"
+)
+
+// recover takes care of this node's rows that say live and have no broadcast. A
+// start goes on with those whose reconnect window is open, counted from the last
+// stored segment. All others end at their last stored segment; a row of a
+// broadcast that ended in this process, and could not be written then, too. What
+// fails is logged and tried again by the sweep.
+func (s *Service) recover(ctx context.Context, starting bool) error {
+	rows, err := s.unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range slices.Backward(rows) { // of a channel, the newest goes on
+		if s.isLive(row.Channel, row.ID) {
+			continue
+		}
+		if err := s.recoverRow(ctx, row, starting); err != nil && ctx.Err() == nil {
+			s.log.Error("finishing a broadcast", "stream", row.ID, "channel", row.Channel, "error", err)
+		}
+	}
+	return ctx.Err()
+}
+
+func (s *Service) recoverRow(ctx context.Context, row sqlc.Stream, starting bool) error {
+	rec, err := recorder.List(ctx, s.needs.Objects, row.Prefix)
+	if err != nil {
+		return err
+	}
+	at := rec.EndMS()
+	if at == 0 {
+		at = row.StartedAt
+	}
+	if starting && len(rec.Rungs) > 0 && time.Since(time.UnixMilli(at)) < s.cfg.ReconnectWindow {
+		if err = s.goOn(ctx, row, rec, time.UnixMilli(at)); err == nil {
+			return nil
+		}
+		s.log.Error("going on with a broadcast after a restart", "stream", row.ID, "channel", row.Channel, "error", err)
+	}
+	e := ending{id: row.ID, channel: row.Channel, at: at, reason: "the server stopped in the middle", recording: rec.Summary()}
+	did, err := s.endStream(ctx, e)
+	if did {
+		s.log.Info("broadcast ended by what is stored of it", "stream", row.ID, "channel", row.Channel,
+			"duration_ms", e.recording.DurationMS(), "segments", e.recording.Segments)
+	}
+	return err
+}
+
+// goOn makes the broadcast of a row anew, without a publisher, behind what is
+// stored of it. Errors: errs.Conflict when the channel has another one.
+func (s *Service) goOn(ctx context.Context, row sqlc.Stream, rec recorder.Recording, heard time.Time) error {
+	restored, source, err := s.restored(ctx, rec)
+	if err != nil {
+		return err
+	}
+	var epoch int64
+	err = s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if epoch, err = s.needs.Channels.RaiseEpoch(ctx, tx, row.Channel); err != nil {
+			return err
+		}
+		return sqlc.New(tx).SetEpoch(ctx, sqlc.SetEpochParams{Epoch: epoch, ID: row.ID})
+	})
+	if err != nil {
+		return err
+	}
+	b := s.newBroadcast(row.ID, row.Channel, time.UnixMilli(row.StartedAt))
+	b.heard, b.epoch, b.media, b.starving = heard, epoch, true, true
+	if !s.register(b) {
+		return errs.New(errs.Conflict, "the channel has a newer broadcast")
+	}
+	s.start(b, s.planAgain(rec, source))
+	b.recordings.restored, b.recordings.told = rec.Summary(), row.Recorded
+	b.stream.Restore(restored, epoch)
+	b.timer.Go(b.run)
+	close(b.made)
+	s.log.Info("broadcast awaits its publisher after a restart", "stream", row.ID, "channel", row.Channel, "epoch", epoch)
+	return nil
+}
+
+// register makes a broadcast its channel's, unless that has one.
+func (s *Service) register(b *broadcast) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live[b.channel] != nil {
+		return false
+	}
+	s.live[b.channel] = b
+	return true
+}
+
+// restored reads what a stream needs to know of its stored rungs; source is the
+// description of what was published.
+func (s *Service) restored(ctx context.Context, rec recorder.Recording) (rungs []live.Restored, source cmaf.Init, err error) {
+	for _, rung := range rec.Rungs {
+		r := live.Restored{Rung: rung.Name}
+		init, err := rec.Init(ctx, s.needs.Objects, rung.Name)
+		if err != nil {
+			return nil, source, err
+		}
+		if init.Video != nil {
+			r.Config = *init.Video
+		}
+		if rung.Name == live.Source {
+			source = init
+		}
+		for _, seg := range rung.Segments {
+			r.Segments = append(r.Segments, live.Segment{
+				Epoch: seg.Epoch, MSN: seg.MSN, Init: seg.Init, Discontinuity: seg.Discontinuity, Dependent: seg.Dependent,
+				Start: time.UnixMilli(seg.StartMS).UTC(), Ticks: seg.Ticks, Size: seg.Size,
+			})
+		}
+		rungs = append(rungs, r)
+	}
+	slices.SortFunc(rungs, func(a, b live.Restored) int { return b.Config.Height - a.Config.Height })
+	return rungs, source, nil
+}
