@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { newVideo, reaction, streamChange, videoId, viewCount } from './events'
+import { newVideo, reaction, starvation, streamChange, videoId, viewCount } from './events'
 
 const change = (event_name: string) => ({ type: 'Stream State Change', detail: { event_name, channel_name: 'c1', stream_id: 'st-1' } })
 
@@ -9,6 +9,14 @@ it('reads starts and ends, and nothing else, as stream changes', () => {
   expect(streamChange(change('Starvation Start'))).toBeNull()
   expect(streamChange({ type: 'ViewCountUpdated', detail: {} })).toBeNull()
   expect(streamChange({ type: 'Stream State Change', detail: { event_name: 'Stream End' } })).toBeNull()
+})
+
+it('reads whether a broadcaster is away', () => {
+  expect(starvation(change('Starvation Start'))).toEqual({ channel: 'c1', streamId: 'st-1', away: true })
+  expect(starvation(change('Starvation End'))).toEqual({ channel: 'c1', streamId: 'st-1', away: false })
+  expect(starvation(change('Stream Start'))).toBeNull()
+  expect(starvation({ type: 'Stream State Change', detail: { event_name: 'Starvation End' } })).toBeNull()
+  expect(starvation({ type: 'ViewCountUpdated', detail: { event_name: 'Starvation End', channel_name: 'c1' } })).toBeNull()
 })
 
 it('reads view counts', () => {

@@ -21,6 +21,16 @@ export function streamChange(message: Message): StreamChange | null {
   return { channel, streamId: text(message.detail.stream_id), live: name === 'Stream Start' }
 }
 
+/** A broadcaster who is away from a broadcast, or back in it; null for everything else. */
+export function starvation(message: Message): { channel: string; streamId: string; away: boolean } | null {
+  if (message.type !== 'Stream State Change') return null
+  const name = text(message.detail.event_name)
+  if (name !== 'Starvation Start' && name !== 'Starvation End') return null
+  const channel = text(message.detail.channel_name)
+  if (!channel) return null
+  return { channel, streamId: text(message.detail.stream_id), away: name === 'Starvation Start' }
+}
+
 export function viewCount(message: Message): { channel: string; streamId: string; count: number } | null {
   if (message.type !== 'ViewCountUpdated') return null
   const channel = text(message.detail.channel_name)
@@ -70,9 +80,13 @@ export interface Reaction {
 
 /** A reaction with its place on the picture, 0 to 1 from the top left. */
 export function reaction(message: Message): Reaction | null {
-  if (message.type !== 'StreamMetadataSent') return null
-  const type = text(message.detail.type)
+  return message.type === 'StreamMetadataSent' ? toReaction(message.detail) : null
+}
+
+/** A reaction as it is sent and as recordings carry it. */
+export function toReaction(detail: Record<string, unknown>): Reaction | null {
+  const type = text(detail.type)
   if (!type) return null
   const place = (value: unknown) => Math.min(1, Math.max(0, number(value)))
-  return { type, x: place(message.detail.x), y: place(message.detail.y), userId: text(message.detail.userId) }
+  return { type, x: place(detail.x), y: place(detail.y), userId: text(detail.userId) }
 }

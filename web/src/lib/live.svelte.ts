@@ -2,11 +2,16 @@
 
 import { api, reasonOf } from './api/client'
 import type { Channel, Message } from './api/types'
-import { streamChange, viewCount } from './events'
+import { starvation, streamChange, viewCount } from './events'
 import { globalTopic, realtime } from './realtime/realtime.svelte'
 
 /** How old a public list may be, in milliseconds. */
 const cached = 10_000
+/** Thumbnails and counts are asked for this often while somebody is live, in milliseconds. */
+const every = 60_000
+/** After a start, this often and so many times until there is a first picture. */
+const soon = 4_000
+const looks = 5
 
 class LiveChannels {
   channels = $state<Channel[]>([])
@@ -22,6 +27,9 @@ class LiveChannels {
     realtime.listen(globalTopic, (message) => this.#hear(message))
     realtime.onSnapshot(() => void this.refresh())
     void this.refresh()
+    setInterval(() => {
+      if (this.channels.length > 0 && !document.hidden) void this.refresh()
+    }, every)
   }
 
   async refresh(): Promise<void> {
@@ -50,6 +58,12 @@ class LiveChannels {
       if (channel) channel.viewCount = views.count
       return
     }
+    const absence = starvation(message)
+    if (absence) {
+      const channel = this.of(absence.channel)
+      if (channel) channel.reconnecting = absence.away
+      return
+    }
     const change = streamChange(message)
     if (!change) return
     if (change.live) void this.#begin(change.channel, change.streamId)
@@ -62,11 +76,21 @@ class LiveChannels {
     try {
       const channel = await api.channel(id)
       if (this.#ended.has(streamId)) return
-      const row: Channel = { ...channel, live: true, streamId: channel.streamId || streamId, startedAt: channel.startedAt ?? new Date().toISOString() }
+      const row: Channel = { ...channel, live: true, streamId: channel.streamId || streamId, startedAt: channel.startedAt ?? channel.liveSince ?? new Date().toISOString() }
       this.channels = [row, ...this.channels.filter((other) => other.name !== id)]
+      this.#lookForPicture(id, looks)
     } catch {
       await this.refresh()
     }
+  }
+
+  #lookForPicture(id: string, left: number): void {
+    setTimeout(async () => {
+      const channel = this.of(id)
+      if (!channel || channel.thumbnail) return
+      await this.refresh()
+      if (left > 1) this.#lookForPicture(id, left - 1)
+    }, soon)
   }
 
   #over(id: string, streamId: string): void {

@@ -2,11 +2,12 @@
 // and checks each with axe.
 // Usage: node test/fake/look.mjs [--quick] [name-part …]
 // With --quick: the dark desktop and the light phone only.
-import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { AxeBuilder } from '@axe-core/playwright'
 import { chromium } from 'playwright-core'
+import { media } from './media.mjs'
+import { answerOffers } from './peer.mjs'
 import { fake } from './server.mjs'
 import * as worlds from './world.mjs'
 
@@ -18,9 +19,11 @@ if (!existsSync(mediaDir)) media(mediaDir)
 
 const shots = [
   ['home', 'full', '/'], ['home-out', 'signedOut', '/'], ['home-empty', 'empty', '/'], ['home-quiet', 'quiet', '/'], ['home-broken', 'broken', '/'],
-  ['live', 'full', '/live/01a'], ['live-off', 'full', '/live/01c'],
+  ['live', 'full', '/live/01a', 'play'], ['live-rewound', 'full', '/live/01a', 'rewind'], ['live-settings', 'full', '/live/01a', 'settings'], ['live-away', 'full', '/live/01a', 'away'],
+  ['live-webrtc', 'full', '/live/01a', 'webrtc'], ['live-fallback', 'full', '/live/01a', 'fallback'], ['live-off', 'full', '/live/01c'],
   ['watch', 'full', '/watch/st-0'], ['watch-missing', 'full', '/watch/none'],
   ['broadcast-out', 'signedOut', '/broadcast'], ['broadcast-ask', 'full', '/broadcast'], ['broadcast-preview', 'full', '/broadcast', 'camera'],
+  ['studio-live', 'casting', '/broadcast', 'cast'], ['studio-poor', 'struggling', '/broadcast', 'cast'], ['studio-lost', 'casting', '/broadcast', 'lose'], ['studio-continue', 'waiting', '/broadcast', 'camera'], ['my-channel-live', 'casting', '/my/channel', 'health'],
   ['signin', 'signedOut', '/signin'], ['signup', 'signedOut', '/signup'], ['confirm', 'signedOut', '/confirm?token=x'], ['setup', 'empty', '/setup?token=x'],
   ['my-videos', 'full', '/my/videos'], ['my-videos-empty', 'quiet', '/my/videos'], ['my-video', 'full', '/my/videos/st-m1'],
   ['my-channel', 'full', '/my/channel'], ['admin', 'full', '/admin'], ['not-found', 'full', '/nowhere'], ['menu', 'full', '/', 'menu'], ['story', 'full', '/watch/st-0', 'story'],
@@ -31,8 +34,81 @@ const wanted = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 
 const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'],
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--disable-features=WebRtcHideLocalIpsWithMdns'],
 })
+/** Plays, and shows the controls. */
+async function play(page) {
+  await page.waitForFunction(() => document.querySelector('media-controller video')?.currentTime > 0 && document.querySelector('media-controller video').readyState > 2)
+  await page.waitForTimeout(1200)
+}
+
+async function showControls(page) {
+  const box = await page.locator('media-controller').boundingBox()
+  for (const x of [60, 70]) await page.mouse.move(box.x + x, box.y + 60)
+  await page.waitForTimeout(400)
+}
+const actions = {
+  play,
+  menu: (page) => page.click('.face'),
+  async story(page) {
+    await page.click('.story > button')
+    await page.waitForSelector('.timeline')
+  },
+  camera: (page) => page.waitForFunction(() => document.querySelector('video')?.videoWidth > 0),
+  async rewind(page) {
+    await play(page)
+    await page.getByLabel('Position in the broadcast').focus()
+    for (let i = 0; i < 4; i++) await page.keyboard.press('ArrowLeft')
+    await page.getByRole('button', { name: 'Back to live' }).waitFor()
+    await play(page)
+  },
+  async settings(page) {
+    await play(page)
+    await page.getByRole('button', { name: 'Playback settings' }).click()
+    await page.getByText('Ultra low latency (WebRTC)').waitFor()
+  },
+  async away(page, { server }) {
+    await play(page)
+    await page.waitForTimeout(2500)
+    server.say('serverlessVideo-global', { type: 'Stream State Change', detail: { event_name: 'Starvation Start', channel_name: '01a', stream_id: 'st-l1' } })
+    await page.getByText("The broadcaster's connection was lost").waitFor()
+  },
+  async webrtc(page) {
+    await play(page)
+    await page.getByRole('button', { name: 'Playback settings' }).click()
+    await page.getByText('Ultra low latency (WebRTC)').click()
+    await page.keyboard.press('Escape')
+    await page.waitForFunction(() => document.querySelector('media-controller video')?.srcObject)
+    await page.waitForTimeout(1500)
+    await play(page)
+  },
+  async fallback(page) {
+    await page.evaluate(() => localStorage.setItem('live-way', 'webrtc'))
+    await page.reload()
+    await page.locator('.notices').getByText('You now watch with low latency').waitFor()
+    await play(page)
+  },
+  async cast(page, { peer }) {
+    await actions.camera(page)
+    await page.getByRole('button', { name: 'Go live' }).click()
+    await page.getByTestId('connection').filter({ hasText: 'Connected' }).waitFor()
+    await page.getByTestId('health').getByRole('button').click()
+    await page.waitForTimeout(6500)
+    return peer
+  },
+  async lose(page, { peer }) {
+    await actions.camera(page)
+    await page.getByRole('button', { name: 'Go live' }).click()
+    await page.getByTestId('connection').filter({ hasText: 'Connected' }).waitFor()
+    await peer.gone()
+    await page.getByText('Your connection was lost').waitFor()
+    await page.waitForTimeout(2500)
+  },
+  async health(page) {
+    await page.getByTestId('health').waitFor()
+    await page.waitForTimeout(4500)
+  },
+}
 let bad = 0
 for (const [name, world, path, action] of shots) {
   if (wanted.length > 0 && !wanted.some((part) => name.includes(part))) continue
@@ -41,27 +117,23 @@ for (const [name, world, path, action] of shots) {
   for (const [size, viewport] of Object.entries(sizes)) {
     for (const scheme of ['dark', 'light']) {
       if (quick && (size === 'phone') !== (scheme === 'light')) continue
-      const context = await browser.newContext({ viewport, colorScheme: scheme, reducedMotion: 'reduce', deviceScaleFactor: 1, hasTouch: size === 'phone', permissions: action === 'camera' ? ['camera', 'microphone'] : [] })
+      const context = await browser.newContext({ viewport, colorScheme: scheme, reducedMotion: 'reduce', deviceScaleFactor: 1, hasTouch: size === 'phone', permissions: ['camera', 'cast', 'lose'].includes(action) ? ['camera', 'microphone'] : [] })
       const page = await context.newPage()
       const errors = []
-      page.on('console', (m) => m.type() === 'error' && !/404|503|WebSocket/.test(m.text()) && errors.push(m.text()))
+      page.on('console', (m) => m.type() === 'error' && !/404|406|503|WebSocket/.test(m.text()) && errors.push(m.text()))
+      page.setDefaultTimeout(12_000)
       page.on('pageerror', (e) => errors.push(String(e)))
+      const peer = ['cast', 'lose', 'webrtc'].includes(action) ? await answerOffers(context, page) : null
       await page.goto(base + path)
       await page.waitForSelector('main h1, main h2')
       await page.waitForFunction(() => !document.querySelector('main .skeleton'))
-      if (action === 'menu') await page.click('.face')
-      if (action === 'story') {
-        await page.click('.story > button')
-        await page.waitForSelector('.timeline')
-      }
-      if (action === 'camera') {
-        await page.waitForFunction(() => document.querySelector('video')?.videoWidth > 0)
-      }
-      await page.waitForTimeout(path.startsWith('/watch/st') || path.startsWith('/live/01a') ? 1800 : 350)
+      await actions[action]?.(page, { server, peer }).catch((error) => errors.push(String(error)))
+      await page.waitForTimeout(path.startsWith('/watch/st') ? 1800 : 350)
       const width = await page.evaluate(() => document.documentElement.scrollWidth)
       if (width > viewport.width) errors.push(`page is ${width} px wide, the screen ${viewport.width}`)
       const axe = await new AxeBuilder({ page }).analyze()
       for (const v of axe.violations) errors.push(`axe ${v.id}: ${v.help} @ ${v.nodes.map((n) => n.target.join(' ')).slice(0, 4).join(' | ')}`)
+      if (path.startsWith('/live/01a') || path.startsWith('/watch/st')) await showControls(page)
       await page.screenshot({ path: join(out, `${name}-${size}-${scheme}.png`), fullPage: size === 'phone' ? !action : true })
       if (errors.length > 0) {
         bad++
@@ -75,14 +147,3 @@ for (const [name, world, path, action] of shots) {
 await browser.close()
 console.log(bad === 0 ? 'all clean' : `${bad} with findings`)
 process.exit(bad === 0 ? 0 : 1)
-
-function media(dir) {
-  mkdirSync(dir, { recursive: true })
-  const run = (...args) => execFileSync('ffmpeg', ['-v', 'error', '-y', ...args])
-  const sources = ['mandelbrot=size=1280x720', 'gradients=size=1280x720:c0=0xff7e5f:c1=0x2b1055:n=2:seed=3', 'gradients=size=1280x720:c0=0x11998e:c1=0x0b3d91:n=3:seed=9', 'life=size=1280x720:mold=10:ratio=0.1:death_color=#222244:life_color=#88aaff']
-  sources.forEach((source, i) => run('-f', 'lavfi', '-i', source, '-frames:v', '1', join(dir, `thumb${i}.jpg`)))
-  run('-f', 'lavfi', '-i', 'testsrc2=size=1280x720:rate=30', '-f', 'lavfi', '-i', 'sine=440', '-t', '6', '-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p', '-g', '30', '-c:a', 'aac', '-movflags', '+faststart', join(dir, 'vod.mp4'))
-  const vod = join(dir, 'vod')
-  if (!existsSync(vod)) mkdirSync(vod)
-  run('-i', join(dir, 'vod.mp4'), '-c', 'copy', '-f', 'hls', '-hls_time', '2', '-hls_playlist_type', 'vod', '-hls_segment_type', 'fmp4', '-master_pl_name', 'master.m3u8', join(vod, 'v.m3u8'))
-}

@@ -3,6 +3,7 @@
 import { createReadStream, existsSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
+import { liveFile } from './live.mjs'
 
 const types = {
   '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2',
@@ -12,6 +13,7 @@ const types = {
 /** Serves dist, media from mediaDir, and answers of `world` under /api. */
 export function fake(world, { dist, mediaDir }) {
   const streams = new Set()
+  if (world.clock) world.clock.since = Date.now() - 100_000
   const server = createServer((request, response) => {
     const url = new URL(request.url, 'http://localhost')
     const path = url.pathname
@@ -23,6 +25,9 @@ export function fake(world, { dist, mediaDir }) {
       return
     }
     if (path === '/mqtt') return response.writeHead(404).end()
+    const sent = path.startsWith('/live/') && extname(path) ? liveFile(path, mediaDir, world.clock.since) : undefined
+    if (sent) return response.writeHead(200, { 'Content-Type': sent.type, 'Cache-Control': 'no-store' }).end(sent.body)
+    if (path.startsWith('/whep/')) return response.writeHead(406, { 'Content-Type': 'application/problem+json' }).end(JSON.stringify({ status: 406, title: 'Not Acceptable', detail: 'This broadcast has B-frames, which browsers do not take over WebRTC.' }))
     if (path.startsWith('/api/')) return answer(world, request, response, path)
     const base = path.startsWith('/media/') ? mediaDir : dist
     const name = normalize(path.replace(/^\/media/, ''))

@@ -30,9 +30,12 @@ const mine = [
   { ...videos[3], id: 'st-m3', channel: me.id, author: { username: me.username }, status: 'failed', reason: 'The content moderation plugin did not answer within 15 minutes.' },
 ]
 
+/** When the broadcast of the first channel began, Unix milliseconds; each server begins it anew. */
+const clock = { since: 0 }
+
 const channels = [
-  { name: '01a', username: 'quiet-falcon-7', playbackURL: '/live/01a/master.m3u8', live: true, streamId: 'st-l1', viewCount: 1284, startedAt: ago(42) },
-  { name: '01b', username: 'sunny-maple-19', playbackURL: '/live/01b/master.m3u8', live: true, streamId: 'st-l2', viewCount: 37, startedAt: ago(6) },
+  { name: '01a', username: 'quiet-falcon-7', playbackURL: '/live/01a/master.m3u8', live: true, streamId: 'st-l1', viewCount: 1284, get startedAt() { return new Date(clock.since).toISOString() }, thumbnail: '/media/thumb1.jpg' },
+  { name: '01b', username: 'sunny-maple-19', playbackURL: '/live/01b/master.m3u8', live: true, streamId: 'st-l2', viewCount: 37, startedAt: ago(6), thumbnail: '/media/thumb3.jpg', reconnecting: true },
   { name: '01d', username: 'amber-lynx-3', playbackURL: '/live/01d/master.m3u8', live: true, streamId: 'st-l3', viewCount: 1, startedAt: ago(0) },
 ]
 
@@ -63,11 +66,23 @@ const history = [
 
 const session = (user, more = {}) => ({ user, signUp: { open: true, domains: ['example.com'] }, setup: false, ...more })
 
+let asked = 0
+const health = () => ({
+  streamId: 'st-l9', protocol: 'WHIP', reconnecting: false, videoCodec: 'H264', audioCodec: 'Opus', width: 1280, height: 720, frameRate: 29.97,
+  bitrate: 2_300_000 + 350_000 * Math.sin(asked++ / 4), keyFrameInterval: 2, packetsLost: 3, lossPercent: 0.04, jitterMillis: 6, roundTripMillis: 24, viewers: 37,
+  rungs: [
+    { name: '480p', width: 854, height: 480, bitrate: 1_100_000, state: 'on' },
+    { name: '360p', width: 640, height: 360, bitrate: 700_000, state: 'refused', reason: 'The server is busy; it makes no more qualities for now.' },
+  ],
+  advice: [],
+})
+
 export const full = {
+  clock,
   'GET /api/auth/session': session(me),
   'GET /api/videos': list(videos, 'next'),
   'GET /api/channels': list(channels),
-  'GET /api/channel': { ...channels[0], name: me.id, username: me.username, live: false, streamId: undefined, ingestURL: 'https://video.example.com/whip/01me', streamKey: 'sk_live_0a9f8e7d6c5b4a39281706f5e4d3c2b1', playbackURL: 'https://video.example.com/live/01me/master.m3u8' },
+  'GET /api/channel': { ...channels[0], startedAt: undefined, thumbnail: undefined, viewCount: undefined, name: me.id, username: me.username, live: false, streamId: undefined, ingestURL: 'https://video.example.com/whip/01me', rtmpURL: 'rtmp://video.example.com:1935/live', streamKey: 'sk_live_0a9f8e7d6c5b4a39281706f5e4d3c2b1', playbackURL: 'https://video.example.com/live/01me/master.m3u8' },
   'GET /api/channel/videos': list(mine),
   'GET /api/channel/*/videos': list(videos.slice(0, 5)),
   'GET /api/channel/*': (path) => channels.find((c) => path.endsWith('/' + c.name)) ?? { name: path.split('/').at(-1), username: people.find(([id]) => path.endsWith(id))?.[1] ?? 'someone', playbackURL: '', live: false },
@@ -77,6 +92,24 @@ export const full = {
   'POST /api/channel/*/metadata': null,
   'GET /api/admin/mail': list([{ id: '1', to: 'lee@example.com', subject: 'Confirm your address', status: 'shown', link: 'https://video.example.com/confirm?token=8f2c1d0e9b7a6f5e4d3c2b1a09f8e7d6', createdAt: ago(12) }]),
 }
+
+const onAir = { live: true, streamId: 'st-l9', startedAt: ago(3), viewCount: 37 }
+/** The broadcaster's own channel is live, and all is well. */
+export const casting = {
+  ...full,
+  'GET /api/channel': { ...full['GET /api/channel'], ...onAir },
+  'GET /api/channel/*': (path) => (path.endsWith('/health') ? health() : path.endsWith('/' + me.id) ? { name: me.id, username: me.username, playbackURL: '', ...onAir } : full['GET /api/channel/*'](path)),
+}
+/** Its way to the server is bad. */
+export const struggling = {
+  ...casting,
+  'GET /api/channel/*': (path) =>
+    path.endsWith('/health')
+      ? { ...health(), protocol: 'RTMP', audioCodec: 'AAC', bitrate: 900_000, frameRate: 17, lossPercent: 7.4, packetsLost: 981, jitterMillis: 88, roundTripMillis: 410, keyFrameInterval: 8.3, advice: ['Set the key frame interval of your encoder to 2 s.', 'Send less than 1,500 kbit/s, or move nearer to the router.'], rungs: [{ name: '480p', width: 854, height: 480, bitrate: 0, state: 'failed', reason: 'ffmpeg ended; it is tried again in 30 s.' }] }
+      : casting['GET /api/channel/*'](path),
+}
+/** Its page was closed a moment ago. */
+export const waiting = { ...casting, 'GET /api/channel/*': (path) => (path.endsWith('/health') ? undefined : { ...casting['GET /api/channel/*'](path), reconnecting: true }) }
 
 export const signedOut = { ...full, 'GET /api/auth/session': session(null) }
 export const empty = { 'GET /api/auth/session': session(null, { setup: true }), 'GET /api/videos': list([]), 'GET /api/channels': list([]) }

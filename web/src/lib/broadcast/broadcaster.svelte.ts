@@ -1,18 +1,30 @@
 // One person's broadcast: camera, connection, and what is known of both.
 
-import { ApiError, api, reasonOf } from '../api/client'
-import { streamChange, viewCount } from '../events'
+import { api, reasonOf } from '../api/client'
+import type { Channel } from '../api/types'
+import { starvation, streamChange, viewCount } from '../events'
 import { globalTopic, realtime } from '../realtime/realtime.svelte'
+import { release } from '../webrtc/exchange'
 import { WhipSession } from '../whip/whip'
 import { listDevices, mediaProblem, openMedia, type Devices, type Wanted } from './devices'
+import { forget, remember, remembered } from './memory'
 import { meter } from './meter'
+import { bringBack, hopeful, openFor } from './reconnect'
 
 export type Phase = 'ask' | 'opening' | 'preview' | 'starting' | 'live' | 'reconnecting' | 'stopping' | 'ended'
 
-/** How long a lost connection is tried again, in milliseconds. */
-const patience = 45_000
-/** The pause between tries, in milliseconds. */
-const between = 1_500
+/** A broadcast of this channel that is open already: left by a closed page, or sent by another program. */
+export interface Open {
+  streamId: string
+  startedAt: number
+  /** Nobody sends it at the moment: it can be continued here. */
+  waiting: boolean
+  /** This browser sent it, so it can end it too. */
+  mine: boolean
+}
+
+/** How long the server may take to notice that a closed page sends nothing any more, in milliseconds. */
+const noticing = 6_000
 
 export class Broadcaster {
   phase = $state<Phase>('ask')
@@ -29,9 +41,19 @@ export class Broadcaster {
   viewers = $state(0)
   streamId = $state('')
   quality = $state('')
+  before = $state.raw<Open | null>(null)
+  /** While reconnecting: what is tried (0 is the connection there was), and until when. */
+  attempt = $state(0)
+  until = $state(0)
+  /** The server gets no picture although the connection stands. */
+  starved = $state(false)
 
   readonly channel: string
   #session: WhipSession | null = null
+  #resource = ''
+  #iceServers: RTCIceServer[] = []
+  #relayed = false
+  #watching: (() => void) | null = null
   #stopMeter = () => {}
   #undo: (() => void)[] = []
   #stats: ReturnType<typeof setInterval> | undefined
@@ -43,20 +65,22 @@ export class Broadcaster {
       realtime.listen(globalTopic, (message) => {
         const views = viewCount(message)
         if (views?.channel === this.channel) this.viewers = views.count
+        const absence = starvation(message)
+        if (absence?.channel === this.channel) this.#absent(absence.away)
         const change = streamChange(message)
-        if (change?.channel === this.channel && change.live && this.onAir) this.streamId = change.streamId
+        if (change?.channel !== this.channel) return
+        if (change.live && this.onAir) this.streamId = change.streamId
+        if (!this.onAir) void this.look()
       }),
+      realtime.onSnapshot(() => void this.look()),
     )
-    const leaving = () => void this.#session?.stop()
+    void this.look()
     const shown = () => {
       if (!document.hidden && this.onAir) void this.#stayAwake()
     }
-    addEventListener('pagehide', leaving)
     document.addEventListener('visibilitychange', shown)
-    this.#undo.push(
-      () => removeEventListener('pagehide', leaving),
-      () => document.removeEventListener('visibilitychange', shown),
-    )
+    // A page that is closed or loaded again leaves the broadcast open: it can be continued.
+    this.#undo.push(() => document.removeEventListener('visibilitychange', shown))
   }
 
   get onAir(): boolean {
@@ -103,29 +127,82 @@ export class Broadcaster {
     for (const track of this.stream?.getAudioTracks() ?? []) track.enabled = !on
   }
 
+  /** Asks whether a broadcast of this channel is open already, while none is sent from here. */
+  async look(): Promise<void> {
+    if (this.onAir || this.phase === 'stopping' || this.phase === 'ended') return
+    const channel = await api.channel(this.channel).catch(() => null)
+    if (!channel || this.onAir) return
+    this.before = openOf(channel)
+  }
+
+  #absent(away: boolean): void {
+    if (this.onAir) this.starved = away
+    else if (this.before) this.before = { ...this.before, waiting: away }
+  }
+
+  /** Goes live; into the broadcast that waits, when there is one. */
   async goLive(): Promise<void> {
     if (this.phase !== 'preview' || !this.stream) return
+    const before = this.before
+    this.#relayed = false
     this.phase = 'starting'
     this.error = ''
     this.streamId = ''
+    this.startedAt = 0
     this.viewers = 0
+    this.starved = false
+    // Until the server has noticed that the page before is gone, it refuses.
+    const until = Date.now() + (before?.waiting || before?.mine ? noticing : 0)
+    for (;;) {
+      try {
+        await this.#connect()
+        if (before?.waiting || before?.mine) this.startedAt = before.startedAt
+        this.before = null
+        return
+      } catch (error) {
+        if (this.phase !== 'starting') return
+        if (Date.now() < until && hopeful(error)) {
+          await new Promise((resolve) => setTimeout(resolve, 1_000))
+          continue
+        }
+        this.error = reasonOf(error)
+        this.phase = 'preview'
+        void this.look()
+        return
+      }
+    }
+  }
+
+  /** Ends the broadcast that waits. */
+  async endBefore(): Promise<void> {
     try {
-      await this.#connect()
+      await api.endBroadcast()
+      forget()
+      this.before = null
     } catch (error) {
       this.error = reasonOf(error)
-      if (this.phase === 'starting') this.phase = 'preview'
+      void this.look()
     }
   }
 
   async stop(): Promise<void> {
     if (!this.onAir) return
+    const lost = this.phase === 'reconnecting'
     this.phase = 'stopping'
     this.endedAt = Date.now()
     if (!this.streamId) await this.#learnStream()
     // A connection that is broken already has nothing to wait for.
-    await this.#session?.drain().catch(() => {})
-    await this.#session?.stop()
+    if (!lost) await this.#session?.drain().catch(() => {})
+    if (this.#session) await this.#session.stop()
+    else if (this.#resource) await release(fetch, this.#resource)
+    if (lost) await this.#endWaiting()
     this.#ended()
+  }
+
+  /** The server may have let the lost session go already: then it is the broadcast that has to be ended. */
+  async #endWaiting(): Promise<void> {
+    const channel = await api.channel(this.channel).catch(() => null)
+    if (channel?.reconnecting && channel.streamId === this.streamId) await api.endBroadcast().catch(() => {})
   }
 
   /** Back to the preview for another broadcast. */
@@ -136,7 +213,8 @@ export class Broadcaster {
   }
 
   destroy(): void {
-    void this.#session?.stop()
+    if (this.#session) void this.#session.stop()
+    else if (this.#resource) void release(fetch, this.#resource)
     this.#closeTracks()
     clearInterval(this.#stats)
     for (const undo of this.#undo) undo()
@@ -183,6 +261,7 @@ export class Broadcaster {
     const session = await WhipSession.start({
       endpoint: `/whip/${encodeURIComponent(this.channel)}`,
       stream: this.stream,
+      iceServers: this.#iceServers,
       // Changes during the exchange are looked at once it is done.
       state: (state) => {
         if (this.#session) this.#heard(this.#session, state)
@@ -193,58 +272,99 @@ export class Broadcaster {
       return
     }
     this.#session = session
+    this.#resource = session.resource
+    if (session.iceServers.length > 0) this.#iceServers = session.iceServers
     this.#heard(session, session.peer.connectionState)
   }
 
   #heard(session: WhipSession, state: RTCPeerConnectionState): void {
     if (session !== this.#session || !this.onAir) return
-    if (state === 'connected') {
-      if (this.phase === 'starting') this.startedAt = Date.now()
-      this.phase = 'live'
-      this.error = ''
-      void this.#stayAwake()
-      void this.#learnStream()
-      clearInterval(this.#stats)
-      this.#stats = setInterval(() => void this.#measure(), 2000)
+    if (state === 'connected') this.#connected()
+    else if (state === 'disconnected' && this.phase === 'live') void this.#reconnect()
+    else if (state === 'failed' || state === 'closed') {
+      if (this.phase === 'live') void this.#reconnect()
+      else if (this.phase === 'starting') this.#unreachable()
     }
-    if (state === 'disconnected') this.phase = this.phase === 'starting' ? 'starting' : 'reconnecting'
-    if (state === 'failed' || state === 'closed') void this.#reconnect()
+    this.#watching?.()
+  }
+
+  #connected(): void {
+    if (this.startedAt === 0) this.startedAt = Date.now()
+    this.phase = 'live'
+    this.error = ''
+    this.starved = false
+    void this.#stayAwake()
+    void this.#learnStream()
+    clearInterval(this.#stats)
+    this.#stats = setInterval(() => void this.#measure(), 2000)
+  }
+
+  #unreachable(): void {
+    void this.#session?.stop()
+    this.#session = null
+    if (this.#iceServers.length > 0 && !this.#relayed) {
+      // The answer named servers that can help; this time they are asked.
+      this.#relayed = true
+      this.#connect().catch(() => this.#unreachable())
+      return
+    }
+    this.error = 'The camera could not be connected to the server. A firewall may block UDP between you and it.'
+    this.phase = 'preview'
   }
 
   async #reconnect(): Promise<void> {
-    const first = this.phase === 'starting'
     this.phase = 'reconnecting'
-    const until = Date.now() + (first ? 0 : patience)
-    await this.#session?.stop()
-    this.#session = null
-    let reason = 'The connection to the server was lost.'
-    while (this.phase === 'reconnecting' && Date.now() < until) {
-      try {
-        await this.#connect()
-        return
-      } catch (error) {
-        reason = reasonOf(error)
-        // No network, the old session still counts, or the server starts again: wait. Anything else stays wrong.
-        const hopeful = error instanceof ApiError && (error.status === 0 || error.status === 409 || error.status >= 500)
-        if (!hopeful) break
-        await new Promise((resolve) => setTimeout(resolve, between))
-      }
-    }
-    if (this.phase !== 'reconnecting') return
-    if (first) {
-      this.error = 'The camera could not be connected to the server. A firewall may block UDP between you and it.'
-      this.phase = 'preview'
-      return
-    }
+    this.until = Date.now() + openFor
+    const reason = await bringBack(
+      {
+        restart: () => this.#session?.restart() ?? Promise.resolve(false),
+        connect: () => {
+          // Not ended: the broadcast goes on in the new session.
+          this.#session?.abandon()
+          this.#session = null
+          return this.#connect()
+        },
+        stands: (within) => this.#stands(within),
+        wait: waitForNetwork,
+        wanted: () => this.phase === 'reconnecting',
+        now: () => Date.now(),
+        trying: (attempt) => (this.attempt = attempt),
+      },
+      this.until,
+    )
+    if (reason === '' || this.phase !== 'reconnecting') return
     this.endedAt = Date.now()
     this.error = reason
+    this.#session?.abandon()
     this.#ended()
+  }
+
+  /** Waits for the connection to stand or to fail. */
+  #stands(within: number): Promise<boolean> {
+    const look = () => this.#session?.peer.connectionState
+    return new Promise((resolve) => {
+      const done = (stands: boolean) => {
+        clearTimeout(timer)
+        this.#watching = null
+        resolve(stands)
+      }
+      const timer = setTimeout(() => done(look() === 'connected'), within)
+      this.#watching = () => {
+        const state = look()
+        if (state === 'connected') done(true)
+        else if (state === 'failed' || state === 'closed' || !this.onAir) done(false)
+      }
+      this.#watching()
+    })
   }
 
   #ended(): void {
     clearInterval(this.#stats)
     this.#closeTracks()
     this.#session = null
+    this.#resource = ''
+    this.starved = false
+    forget()
     this.level = 0
     this.stream = null
     this.phase = 'ended'
@@ -253,12 +373,14 @@ export class Broadcaster {
 
   /** Asks which stream this is; the realtime message may have been missed. */
   async #learnStream(): Promise<void> {
+    if (this.streamId) remember({ streamId: this.streamId, startedAt: this.startedAt })
     for (let i = 0; i < 20 && !this.streamId; i++) {
       try {
         const channel = await api.channel(this.channel)
         if (channel.live && channel.streamId) {
           this.streamId = channel.streamId
           this.viewers = channel.viewCount ?? this.viewers
+          remember({ streamId: this.streamId, startedAt: this.startedAt })
           return
         }
       } catch {
@@ -290,4 +412,25 @@ export class Broadcaster {
       this.#lastAt = entry.timestamp
     })
   }
+}
+
+function openOf(channel: Channel): Open | null {
+  if (!channel.live || !channel.streamId) return null
+  const memory = remembered()
+  const mine = memory?.streamId === channel.streamId
+  const startedAt = mine ? memory.startedAt : Date.parse(channel.startedAt ?? channel.liveSince ?? '') || Date.now()
+  return { streamId: channel.streamId, startedAt, waiting: channel.reconnecting ?? false, mine }
+}
+
+/** Waits so long, less when the network comes back. */
+function waitForNetwork(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer)
+      removeEventListener('online', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    addEventListener('online', done)
+  })
 }

@@ -1,6 +1,6 @@
-import { expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { ApiError } from '../api/client'
-import { WhipSession, resourceURL } from './whip'
+import { WhipSession } from './whip'
 
 const offer = 'v=0\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n'
 
@@ -8,6 +8,7 @@ const offer = 'v=0\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n'
 class Peer extends EventTarget {
   iceGatheringState = 'complete'
   connectionState = 'new'
+  signalingState = 'stable'
   localDescription: { sdp: string } | null = null
   remote = ''
   closed = false
@@ -26,7 +27,9 @@ class Peer extends EventTarget {
       },
     }
   }
-  async createOffer() {
+  offers: ({ iceRestart?: boolean } | undefined)[] = []
+  async createOffer(wanted?: { iceRestart?: boolean }) {
+    this.offers.push(wanted)
     return { type: 'offer', sdp: this.sdp }
   }
   async setLocalDescription(d: { sdp: string }) {
@@ -89,6 +92,19 @@ it('ends with one DELETE that outlives the page', async () => {
   expect(peer.closed).toBe(true)
 })
 
+it('says goodbye before it closes the connection', async () => {
+  const peer = new Peer()
+  const { fetch, session } = start(peer, created())
+  const whip = await session
+  let closedBefore = true
+  fetch.mockImplementationOnce(async () => {
+    closedBefore = peer.closed
+    return new Response()
+  })
+  await whip.stop()
+  expect([closedBefore, peer.closed]).toEqual([false, true])
+})
+
 it('waits until the last packets left', async () => {
   const peer = new Peer()
   const whip = await start(peer, created()).session
@@ -131,8 +147,53 @@ it('waits at most a second for candidates', async () => {
   vi.useRealTimers()
 })
 
-it('resolves a relative Location against where the answer came from', () => {
-  const answer = (location: string, url: string) => ({ headers: new Headers({ Location: location }), url })
-  expect(resourceURL(answer('/whip/c/s', 'https://a.example/whip/c'), '/whip/c')).toBe('https://a.example/whip/c/s')
-  expect(resourceURL(answer('https://b.example/r', 'https://a.example/whip/c'), '/whip/c')).toBe('https://b.example/r')
+it('leaves the broadcast open when it is abandoned', async () => {
+  const peer = new Peer()
+  const { fetch, session } = start(peer, created())
+  const whip = await session
+  whip.abandon()
+  await whip.stop()
+  expect(fetch).toHaveBeenCalledTimes(1)
+  expect(peer.closed).toBe(true)
+})
+
+describe('an ICE restart', () => {
+  const credentials = 'a=ice-ufrag:mine\r\na=ice-pwd:minepwd\r\n'
+  const withETag = () => new Response('v=0\r\na=mid:0\r\na=ice-ufrag:old\r\na=ice-pwd:oldpwd\r\n', { status: 201, headers: { Location: '/whip/c1/s1', ETag: '"e1"' } })
+
+  async function restarted(answer: Response, first = withETag()) {
+    const peer = new Peer(offer + credentials)
+    const { fetch, session } = start(peer, first)
+    const whip = await session
+    fetch.mockImplementation(async () => answer.clone())
+    return { peer, fetch, done: await whip.restart() }
+  }
+
+  it('sends the new credentials and takes those of the server', async () => {
+    const fragment = 'a=ice-ufrag:new\r\na=ice-pwd:newpwd\r\na=candidate:7 1 udp 1 192.0.2.9 9 typ host\r\n'
+    const { peer, fetch, done } = await restarted(new Response(fragment, { status: 200, headers: { ETag: '"e2"' } }))
+    expect(done).toBe(true)
+    expect(peer.offers).toEqual([undefined, { iceRestart: true }])
+    const [url, init] = fetch.mock.calls[1] ?? []
+    expect(url).toBe('http://v.example/whip/c1/s1')
+    expect(init).toMatchObject({ method: 'PATCH', headers: { 'If-Match': '*', 'Content-Type': 'application/trickle-ice-sdpfrag' } })
+    expect(init?.body).toContain('a=ice-ufrag:mine')
+    expect(peer.remote).toContain('a=ice-ufrag:new')
+    expect(peer.remote).toContain('a=candidate:7')
+    expect(peer.remote).not.toContain('old')
+  })
+
+  it.each([
+    ['refused', new Response('', { status: 422 })],
+    ['taken as candidates only', new Response(null, { status: 204 })],
+    ['answered with nothing of use', new Response('v=0', { status: 200 })],
+  ])('%s calls for a new session', async (_name, answer) => {
+    expect((await restarted(answer)).done).toBe(false)
+  })
+
+  it('is not tried where the server gave no ETag', async () => {
+    const { fetch, done } = await restarted(new Response(''), created())
+    expect(done).toBe(false)
+    expect(fetch).toHaveBeenCalledTimes(1)
+  })
 })

@@ -1,7 +1,8 @@
 // A WHIP client (RFC 9725): sends one camera and one microphone.
 
-import { ApiError, errorOf } from '../api/client'
-import { hasCandidates, preferH264 } from './sdp'
+import { answering, exchange, release, type Answered } from '../webrtc/exchange'
+import { gathered } from '../webrtc/ice'
+import { iceOf, preferH264, restartFragment, withIce } from '../webrtc/sdp'
 
 export interface WhipOptions {
   /** The WHIP endpoint, such as /whip/{channel}. */
@@ -9,23 +10,21 @@ export interface WhipOptions {
   stream: MediaStream
   /** Upper bound of the video, in bit/s. */
   maxBitrate?: number
+  /** STUN and TURN servers, as an earlier session learnt them. */
+  iceServers?: RTCIceServer[]
   state?: (state: RTCPeerConnectionState) => void
   fetch?: typeof fetch
   peer?: (config: RTCConfiguration) => RTCPeerConnection
 }
 
-/** Longest wait for ICE candidates before the offer is sent with those found, in milliseconds. */
-const gathering = 1_000
 /** Longest wait for the last packets to leave, and between two looks, in milliseconds. */
 const draining = 1_000
 const look = 100
-/** Longest wait for the server's answer, in milliseconds. */
-const answering = 12_000
 
 export class WhipSession {
   readonly #peer: RTCPeerConnection
   readonly #fetch: typeof fetch
-  #resource = ''
+  #answered: Answered | null = null
   #closed = false
 
   private constructor(peer: RTCPeerConnection, fetcher: typeof fetch) {
@@ -36,7 +35,8 @@ export class WhipSession {
   /** Sends the offer and takes the answer. Rejects with an ApiError whose message says what is wrong. */
   static async start(options: WhipOptions): Promise<WhipSession> {
     const fetcher = options.fetch ?? ((input, init) => fetch(input, init))
-    const peer = (options.peer ?? ((config) => new RTCPeerConnection(config)))({ bundlePolicy: 'max-bundle' })
+    const config: RTCConfiguration = { bundlePolicy: 'max-bundle', iceServers: options.iceServers ?? [] }
+    const peer = (options.peer ?? ((wanted) => new RTCPeerConnection(wanted)))(config)
     const session = new WhipSession(peer, fetcher)
     peer.addEventListener('connectionstatechange', () => {
       if (!session.#closed) options.state?.(peer.connectionState)
@@ -45,7 +45,9 @@ export class WhipSession {
       for (const track of options.stream.getTracks()) await addTrack(peer, track, options)
       await peer.setLocalDescription(await peer.createOffer())
       await gathered(peer)
-      await session.#exchange(options.endpoint)
+      const answered = await exchange(fetcher, options.endpoint, peer.localDescription?.sdp ?? '')
+      session.#answered = answered
+      await peer.setRemoteDescription({ type: 'answer', sdp: answered.answer })
     } catch (error) {
       session.stop()
       throw error
@@ -54,7 +56,11 @@ export class WhipSession {
   }
 
   get resource(): string {
-    return this.#resource
+    return this.#answered?.resource ?? ''
+  }
+
+  get iceServers(): RTCIceServer[] {
+    return this.#answered?.iceServers ?? []
   }
 
   get peer(): RTCPeerConnection {
@@ -65,6 +71,35 @@ export class WhipSession {
   async replace(track: MediaStreamTrack): Promise<void> {
     const sender = this.#peer.getSenders().find((s) => s.track?.kind === track.kind)
     await sender?.replaceTrack(track)
+  }
+
+  /**
+   * Restarts ICE over the network that there is now (RFC 9725, section 4.3.3);
+   * the session and what it sends stay. False when the server does not take it:
+   * then a new session is due.
+   */
+  async restart(): Promise<boolean> {
+    const answered = this.#answered
+    if (this.#closed || !answered?.etag || this.#peer.signalingState !== 'stable') return false
+    try {
+      await this.#peer.setLocalDescription(await this.#peer.createOffer({ iceRestart: true }))
+      await gathered(this.#peer)
+      const response = await this.#fetch(answered.resource, {
+        method: 'PATCH',
+        credentials: 'same-origin',
+        headers: { 'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': '*' },
+        body: restartFragment(this.#peer.localDescription?.sdp ?? ''),
+        signal: AbortSignal.timeout(answering),
+      })
+      const ice = response.status === 200 ? iceOf(await response.text()) : null
+      if (!ice || this.#closed) return false
+      answered.answer = withIce(answered.answer, ice)
+      answered.etag = response.headers.get('ETag') ?? answered.etag
+      await this.#peer.setRemoteDescription({ type: 'answer', sdp: answered.answer })
+      return true
+    } catch {
+      return false
+    }
   }
 
   /**
@@ -86,53 +121,23 @@ export class WhipSession {
     }
   }
 
-  /**
-   * Ends the broadcast. The DELETE outlives the page (keepalive), so that it
-   * ends at once also when the page is closed.
-   */
+  /** Ends the broadcast, also when the page is closed right after. */
   stop(): Promise<void> {
     if (this.#closed) return Promise.resolve()
+    if (!this.resource) {
+      this.abandon()
+      return Promise.resolve()
+    }
     this.#closed = true
-    const told = this.#resource
-      ? this.#fetch(this.#resource, { method: 'DELETE', keepalive: true, credentials: 'same-origin' }).then(
-          () => {},
-          () => {}, // the server notices by itself that nothing comes any more
-        )
-      : Promise.resolve()
+    // The goodbye goes first: a connection that closes without one means that the broadcaster may come back.
+    return release(this.#fetch, this.resource).finally(() => this.#peer.close())
+  }
+
+  /** Closes the connection and leaves the broadcast open, for another session to take over. */
+  abandon(): void {
+    this.#closed = true
     this.#peer.close()
-    return told
   }
-
-  async #exchange(endpoint: string): Promise<void> {
-    const offer = this.#peer.localDescription?.sdp ?? ''
-    if (!hasCandidates(offer)) {
-      throw new ApiError(0, 'The browser found no network to send over. Check your connection and try again.')
-    }
-    let response: Response
-    try {
-      response = await this.#fetch(endpoint, {
-        method: 'POST',
-        credentials: 'same-origin',
-        headers: { 'Content-Type': 'application/sdp', Accept: 'application/sdp' },
-        body: offer,
-        signal: AbortSignal.timeout(answering),
-      })
-    } catch {
-      throw new ApiError(0, 'The server cannot be reached. Check your connection and try again.')
-    }
-    if (response.status !== 201) throw await errorOf(response)
-    this.#resource = resourceURL(response, endpoint)
-    const answer = await response.text()
-    await this.#peer.setRemoteDescription({ type: 'answer', sdp: answer })
-  }
-}
-
-/** The session's URL: the Location header, relative to where the answer came from. */
-export function resourceURL(response: { headers: Headers; url: string }, endpoint: string): string {
-  const place = response.headers.get('Location')
-  if (!place) throw new ApiError(0, 'The server gave the broadcast no address (its answer has no Location).')
-  const base = response.url || new URL(endpoint, globalThis.location?.href ?? 'http://localhost/').href
-  return new URL(place, base).href
 }
 
 async function addTrack(peer: RTCPeerConnection, track: MediaStreamTrack, options: WhipOptions): Promise<void> {
@@ -146,20 +151,4 @@ async function addTrack(peer: RTCPeerConnection, track: MediaStreamTrack, option
   for (const encoding of parameters.encodings ?? []) encoding.maxBitrate = options.maxBitrate ?? 2_500_000
   // A browser that does not know one of these still sends; it only adapts its own way.
   await transceiver.sender.setParameters(parameters).catch(() => {})
-}
-
-function gathered(peer: RTCPeerConnection): Promise<void> {
-  if (peer.iceGatheringState === 'complete') return Promise.resolve()
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer)
-      peer.removeEventListener('icegatheringstatechange', check)
-      resolve()
-    }
-    const check = () => {
-      if (peer.iceGatheringState === 'complete') done()
-    }
-    const timer = setTimeout(done, gathering)
-    peer.addEventListener('icegatheringstatechange', check)
-  })
 }
