@@ -11,6 +11,7 @@ BINARY   := bin/serverlessvideo
 VERSION  := $(shell git describe --tags --dirty 2>/dev/null || echo development)
 COMMIT   := $(shell git rev-parse HEAD 2>/dev/null)
 ARGS     ?=
+LOAD     ?= -runs 3
 FUZZTIME ?= 20s
 GOTEST   := go test -race -timeout 12m
 SCENARIO := go test -count 1 -p 1 -timeout 12m
@@ -122,6 +123,18 @@ e2e: setup-test build test/e2e/node_modules/.installed ## Test the whole path in
 .PHONY: bench
 bench: setup-build ## Run the benchmarks.
 	go test -run '^$$' -bench . -benchmem ./...
+
+SOAK     ?= 60m
+SOAK_CUT ?= 5m
+
+.PHONY: soak
+soak: build ## Keep one broadcast up for SOAK, losing its publisher every SOAK_CUT.
+	SOAK=$(SOAK) SOAK_CUT=$(SOAK_CUT) TEST_BINARY=$(CURDIR)/$(BINARY) go test -count 1 -timeout 3h -v ./test/soak
+
+# Nothing else should run on the machine meanwhile.
+.PHONY: load
+load: setup-test build ## Measure the live engine on the real program; LOAD="-only whip -runs 3" chooses.
+	TEST_BINARY=$(CURDIR)/$(BINARY) go run ./test/load $(LOAD)
 
 .PHONY: fuzz
 fuzz: setup-build ## Fuzz every parser for FUZZTIME each.

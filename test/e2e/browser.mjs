@@ -35,12 +35,21 @@ export async function openPage(context, name) {
   page.on('websocket', (socket) => socket.on('framereceived', () => streams.add(new URL(socket.url()).pathname)))
   page.on('response', (response) => response.headers()['content-type']?.startsWith('text/event-stream') && streams.add(new URL(response.url()).pathname))
   mkdirSync(results, { recursive: true })
+  const shoot = (what) => page.screenshot({ path: join(results, `${name}-${what}.png`) })
   return {
     page,
     errors,
     loads: () => loads,
     /** Over which paths the server pushes to the page. */
     streams: () => [...streams],
-    shoot: (what) => page.screenshot({ path: join(results, `${name}-${what}.png`) }),
+    shoot,
+    /** The same on a phone's width too. */
+    async shootBoth(what) {
+      await shoot(what)
+      const size = page.viewportSize()
+      await page.setViewportSize({ width: 390, height: 844 })
+      await shoot(`${what}-390`)
+      await page.setViewportSize(size)
+    },
   }
 }

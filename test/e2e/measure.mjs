@@ -2,7 +2,7 @@
 
 /** Reads how far the page's player is: picture, sound, and the seconds really played (jumps do not count). */
 function progress(page) {
-  return page.evaluate(() => {
+  return page.evaluate(async () => {
     const video = document.querySelector('media-controller video')
     if (!video) return null
     let seconds = 0
@@ -10,8 +10,17 @@ function progress(page) {
     return {
       seconds,
       frames: video.getVideoPlaybackQuality().totalVideoFrames,
-      sound: video.webkitAudioDecodedByteCount ?? 0,
+      sound: video.srcObject ? await heard(window.peers.at(-1)) : (video.webkitAudioDecodedByteCount ?? 0),
       muted: video.muted,
+    }
+
+    /** Of what comes by WebRTC the player counts no sound; the connection counts its samples. Silence is none. */
+    async function heard(peer) {
+      let samples = 0
+      for (const entry of (await peer.getStats()).values()) {
+        if (entry.type === 'inbound-rtp' && entry.kind === 'audio' && entry.totalAudioEnergy > 0) samples += entry.totalSamplesReceived - entry.concealedSamples
+      }
+      return samples
     }
   })
 }
@@ -45,10 +54,24 @@ async function playSince(page, before, seconds) {
   }
 }
 
+/** Makes the page keep its WebRTC connections. To be called before the page is opened. */
+export function keepPeers(page) {
+  return page.addInitScript(() => {
+    const Native = RTCPeerConnection
+    window.peers = []
+    window.RTCPeerConnection = class extends Native {
+      constructor(...args) {
+        super(...args)
+        window.peers.push(this)
+      }
+    }
+  })
+}
+
 /**
  * Makes the page note the RTP timestamps (90 kHz) of the pictures that it sends,
  * by an encoded transform: wall clocks would measure how busy the machine is.
- * To be called before the page is opened.
+ * The notes outlive a reload. To be called before the page is opened.
  */
 export function noteSent(page) {
   return page.addInitScript(() => {
@@ -64,14 +87,13 @@ export function noteSent(page) {
       transformer.readable.pipeThrough(new TransformStream({ transform: look })).pipeTo(transformer.writable)
     }`
     const Native = RTCPeerConnection
-    window.sent = []
     window.RTCPeerConnection = class extends Native {
       addTransceiver(track, init) {
         const made = super.addTransceiver(track, init)
         if (track.kind !== 'video') return made
         const worker = new Worker(URL.createObjectURL(new Blob([work], { type: 'text/javascript' })))
-        const id = window.sent.push({ first: -1, last: -1 }) - 1
-        worker.onmessage = ({ data }) => (window.sent[id] = data)
+        const id = `sent-${Date.now()}-${Math.random()}`
+        worker.onmessage = ({ data }) => sessionStorage.setItem(id, JSON.stringify(data))
         made.sender.transform = new RTCRtpScriptTransform(worker, { id })
         return made
       }
@@ -79,10 +101,14 @@ export function noteSent(page) {
   })
 }
 
-/** Seconds of video, from the first key frame to the last picture, that the page's newest broadcast sent. */
+/** Seconds of video, from the first key frame to the last picture, that each connection of the page has sent, oldest first. */
 export function sentSeconds(page) {
-  return page.evaluate(() => {
-    const { first, last } = window.sent.at(-1)
-    return ((last - first) >>> 0) / 90_000
-  })
+  return page.evaluate(() =>
+    Object.keys(sessionStorage)
+      .filter((key) => key.startsWith('sent-'))
+      .sort()
+      .map((key) => JSON.parse(sessionStorage.getItem(key)))
+      .map(({ first, last }) => ((last - first) >>> 0) / 90_000)
+      .filter((seconds) => seconds > 0),
+  )
 }

@@ -1,5 +1,5 @@
 // Starts the real program on free ports with a data folder of its own.
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { createSocket } from 'node:dgram'
@@ -54,8 +54,14 @@ export async function startServer(...flags) {
       look()
     })
 
+  /** Makes a confirmed user by the operator's command, and returns what it prints. */
+  function addUser(email, password, role) {
+    const made = execFileSync(binary, ['user', 'add', '--data-dir', dataDir, '--email', email, '--password-stdin', '--role', role, '--json'], { env: cleanEnvironment(), input: password })
+    return JSON.parse(made)
+  }
+
   await start()
-  return { url, start, stop, logged, log: () => log, remove: () => rmSync(dataDir, { recursive: true, force: true }) }
+  return { url, addUser, start, stop, logged, log: () => log, remove: () => rmSync(dataDir, { recursive: true, force: true }) }
 }
 
 /** Settings of whoever runs the test must not reach the server. */
