@@ -20,6 +20,7 @@ func (c *serveCmd) Run(p *process) error {
 	if err := c.Check(); err != nil {
 		return usageError{err}
 	}
+	limitGarbage()
 	logger := newLogger(p.stderr, c.Config)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
