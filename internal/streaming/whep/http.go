@@ -1,22 +1,14 @@
 package whep
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
-)
-
-const (
-	maxBody  = 256 << 10
-	sdpType  = "application/sdp"
-	fragType = "application/trickle-ice-sdpfrag"
 )
 
 // Routes mounts the endpoint and its sessions.
@@ -43,8 +35,8 @@ func (s *Server) options(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Access-Control-Allow-Methods", "OPTIONS, POST, GET, PATCH, DELETE")
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
 	h.Set("Access-Control-Max-Age", "86400")
-	h.Set("Accept-Post", sdpType)
-	h.Set("Accept-Patch", fragType)
+	h.Set("Accept-Post", rtc.SDPType)
+	h.Set("Accept-Patch", rtc.FragmentType)
 	for _, link := range rtc.Links(s.config.ICEServers) {
 		h.Add("Link", link)
 	}
@@ -61,7 +53,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	text, ok := s.body(w, r, sdpType)
+	text, ok := rtc.Body(w, r, rtc.SDPType, s.fail)
 	if !ok {
 		return
 	}
@@ -69,17 +61,17 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 	var unfit *notAcceptable
 	switch {
 	case errors.As(err, &unfit):
-		problem(w, http.StatusNotAcceptable, unfit.why, map[string]any{"hls": hlsURL(channel)})
+		rtc.Problem(w, http.StatusNotAcceptable, unfit.why, map[string]any{"hls": hlsURL(channel)})
 		return
 	case err != nil:
 		s.fail(w, r, err)
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Type", sdpType)
+	h.Set("Content-Type", rtc.SDPType)
 	h.Set("Location", r.URL.EscapedPath()+"/"+session.id)
 	h.Set("ETag", session.etag)
-	h.Set("Accept-Patch", fragType)
+	h.Set("Accept-Patch", rtc.FragmentType)
 	for _, link := range rtc.Links(s.config.ICEServers) {
 		h.Add("Link", link)
 	}
@@ -160,7 +152,7 @@ func (s *Server) patch(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	text, ok := s.body(w, r, fragType)
+	text, ok := rtc.Body(w, r, rtc.FragmentType, s.fail)
 	if !ok {
 		return
 	}
@@ -175,10 +167,10 @@ func (s *Server) patch(w http.ResponseWriter, r *http.Request) {
 	switch match := r.Header.Get("If-Match"); match {
 	case session.etag:
 	case "":
-		problem(w, http.StatusPreconditionRequired, "If-Match with the session's ETag is missing", nil)
+		rtc.Problem(w, http.StatusPreconditionRequired, "If-Match with the session's ETag is missing", nil)
 		return
 	default:
-		problem(w, http.StatusPreconditionFailed, "If-Match is not the session's ETag "+session.etag, nil)
+		rtc.Problem(w, http.StatusPreconditionFailed, "If-Match is not the session's ETag "+session.etag, nil)
 		return
 	}
 	for _, c := range frag.Candidates {
@@ -209,7 +201,7 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request) (*session, bool
 		s.fail(w, r, err)
 		return nil, false
 	case session == nil:
-		problem(w, http.StatusGone, reason.detail(), map[string]any{"reason": reason, "hls": hlsURL(channel)})
+		rtc.Problem(w, http.StatusGone, reason.detail(), map[string]any{"reason": reason, "hls": hlsURL(channel)})
 		return nil, false
 	}
 	return session, true
@@ -217,35 +209,3 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request) (*session, bool
 
 // hlsURL is where a channel plays without WebRTC.
 func hlsURL(channel string) string { return "/live/" + url.PathEscape(channel) + "/master.m3u8" }
-
-// body reads the request's body, of one content type and not too large.
-func (s *Server) body(w http.ResponseWriter, r *http.Request, contentType string) (string, bool) {
-	got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || got != contentType {
-		w.Header().Set("Accept-Post", sdpType)
-		problem(w, http.StatusUnsupportedMediaType, "the Content-Type must be "+contentType, nil)
-		return "", false
-	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		problem(w, http.StatusRequestEntityTooLarge, "the body is larger than 256 kB", nil)
-		return "", false
-	case err != nil:
-		s.fail(w, r, errs.Wrap(err, errs.Invalid, "the body could not be read"))
-		return "", false
-	}
-	return string(data), true
-}
-
-// problem answers with a status that our errors have no code for (RFC 9457).
-func problem(w http.ResponseWriter, status int, detail string, more map[string]any) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	body := map[string]any{"status": status, "title": http.StatusText(status), "detail": detail}
-	for name, value := range more {
-		body[name] = value
-	}
-	_ = json.NewEncoder(w).Encode(body) // the client may be gone
-}

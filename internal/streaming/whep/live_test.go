@@ -330,16 +330,16 @@ func TestRequests(t *testing.T) {
 		method, url, contentType, match, body string
 		want                                  int
 	}{
-		"candidates":           {"PATCH", v.Location(), fragType, v.Header().Get("ETag"), fragment, 204},
-		"no ETag":              {"PATCH", v.Location(), fragType, "", fragment, 428},
-		"another ETag":         {"PATCH", v.Location(), fragType, `"x"`, fragment, 412},
-		"no fragment":          {"PATCH", v.Location(), fragType, v.Header().Get("ETag"), "hello", 400},
-		"a restart":            {"PATCH", v.Location(), fragType, v.Header().Get("ETag"), "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\n", 422},
-		"a bad candidate":      {"PATCH", v.Location(), fragType, v.Header().Get("ETag"), "a=mid:0\r\na=candidate:x\r\n", 400},
+		"candidates":           {"PATCH", v.Location(), rtc.FragmentType, v.Header().Get("ETag"), fragment, 204},
+		"no ETag":              {"PATCH", v.Location(), rtc.FragmentType, "", fragment, 428},
+		"another ETag":         {"PATCH", v.Location(), rtc.FragmentType, `"x"`, fragment, 412},
+		"no fragment":          {"PATCH", v.Location(), rtc.FragmentType, v.Header().Get("ETag"), "hello", 400},
+		"a restart":            {"PATCH", v.Location(), rtc.FragmentType, v.Header().Get("ETag"), "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\n", 422},
+		"a bad candidate":      {"PATCH", v.Location(), rtc.FragmentType, v.Header().Get("ETag"), "a=mid:0\r\na=candidate:x\r\n", 400},
 		"another content type": {"POST", endpoint, "text/plain", "", browserOffer, 415},
-		"too large":            {"POST", endpoint, sdpType, "", strings.Repeat("x", maxBody+1), 413},
-		"no offer":             {"POST", endpoint, sdpType, "", "hello", 400},
-		"an incomplete offer":  {"POST", endpoint, sdpType, "", browserOffer, 400},
+		"too large":            {"POST", endpoint, rtc.SDPType, "", strings.Repeat("x", 256<<10+1), 413},
+		"no offer":             {"POST", endpoint, rtc.SDPType, "", "hello", 400},
+		"an incomplete offer":  {"POST", endpoint, rtc.SDPType, "", browserOffer, 400},
 		"no session":           {"GET", endpoint + "/x", "", "", "", 404},
 		"preflight":            {"OPTIONS", endpoint, "", "", "", 204},
 	} {

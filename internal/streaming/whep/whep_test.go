@@ -39,7 +39,7 @@ func fail(w http.ResponseWriter, _ *http.Request, err error) {
 	if status == 0 {
 		status = 500
 	}
-	problem(w, status, errs.MessageOf(err), nil)
+	rtc.Problem(w, status, errs.MessageOf(err), nil)
 }
 
 // serve makes a server of a host, with an address to post to.

@@ -15,6 +15,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
 )
 
 // spoiler changes the headers of what a client sends.
@@ -62,7 +63,7 @@ func rawClient(t *testing.T, n *ingestNode) (*webrtc.TrackLocalStaticRTP, *spoil
 		t.Fatal(err)
 	}
 	<-gathered
-	status, _, answer := do(t, http.MethodPost, n.url, peer.LocalDescription().SDP, "Authorization", "Bearer "+key, "Content-Type", sdpType)
+	status, _, answer := do(t, http.MethodPost, n.url, peer.LocalDescription().SDP, "Authorization", "Bearer "+key, "Content-Type", rtc.SDPType)
 	if status != http.StatusCreated {
 		t.Fatal(status, answer)
 	}

@@ -1,10 +1,7 @@
 package whip
 
 import (
-	"encoding/json"
-	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -12,12 +9,6 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
-)
-
-const (
-	maxBody  = 256 << 10
-	sdpType  = "application/sdp"
-	fragType = "application/trickle-ice-sdpfrag"
 )
 
 // Routes mounts the endpoint and its sessions. Other methods are refused by name
@@ -41,7 +32,7 @@ func notAllowed(allow string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		allowOrigins(w)
 		w.Header().Set("Allow", allow)
-		problem(w, http.StatusMethodNotAllowed, r.Method+" is not a method of this WHIP resource, which has "+allow)
+		rtc.Problem(w, http.StatusMethodNotAllowed, r.Method+" is not a method of this WHIP resource, which has "+allow, nil)
 	}
 }
 
@@ -63,8 +54,8 @@ func (s *Server) options(w http.ResponseWriter, r *http.Request) {
 	h.Set("Access-Control-Allow-Methods", "OPTIONS, POST, PATCH, DELETE")
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
 	h.Set("Access-Control-Max-Age", "86400")
-	h.Set("Accept-Post", sdpType)
-	h.Set("Accept-Patch", fragType)
+	h.Set("Accept-Post", rtc.SDPType)
+	h.Set("Accept-Patch", rtc.FragmentType)
 	if r.Header.Get("Access-Control-Request-Method") == "" && len(s.cfg.ICEServers) > 0 {
 		err := s.needs.Gate.Authorize(r.Context(), r.PathValue("channel"), bearer(r))
 		s.link(w, err == nil)
@@ -92,7 +83,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
-	text, ok := s.body(w, r, sdpType)
+	text, ok := rtc.Body(w, r, rtc.SDPType, s.refuse)
 	if !ok {
 		return
 	}
@@ -109,10 +100,10 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Type", sdpType)
+	h.Set("Content-Type", rtc.SDPType)
 	h.Set("Location", r.URL.EscapedPath()+"/"+session.id)
 	h.Set("ETag", session.firstETag)
-	h.Set("Accept-Patch", fragType)
+	h.Set("Accept-Patch", rtc.FragmentType)
 	s.link(w, true)
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, answer) // a client that is gone is noticed by its media
@@ -145,31 +136,6 @@ func (s *Server) owned(w http.ResponseWriter, r *http.Request) (*session, bool) 
 	return session, true
 }
 
-// body reads the request's body, of one content type and not too large.
-func (s *Server) body(w http.ResponseWriter, r *http.Request, contentType string) (string, bool) {
-	got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || got != contentType {
-		accept := "Accept-Post" // RFC 9725, 4.2; RFC 5789, 3.1
-		if r.Method == http.MethodPatch {
-			accept = "Accept-Patch"
-		}
-		w.Header().Set(accept, contentType)
-		problem(w, http.StatusUnsupportedMediaType, "the Content-Type must be "+contentType)
-		return "", false
-	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		problem(w, http.StatusRequestEntityTooLarge, "the body is larger than 256 kB")
-		return "", false
-	case err != nil:
-		s.refuse(w, r, errs.Wrap(err, errs.Invalid, "the body could not be read"))
-		return "", false
-	}
-	return string(data), true
-}
-
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if errs.CodeOf(err) == errs.Unauthenticated {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="whip"`)
@@ -184,13 +150,4 @@ func bearer(r *http.Request) string {
 		return ""
 	}
 	return strings.TrimSpace(token)
-}
-
-// problem answers with a status that our errors have no code for (RFC 9457).
-func problem(w http.ResponseWriter, status int, detail string) {
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	body := map[string]any{"status": status, "title": http.StatusText(status), "detail": detail}
-	_ = json.NewEncoder(w).Encode(body) // the client may be gone
 }

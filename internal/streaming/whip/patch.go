@@ -21,7 +21,7 @@ func (s *Server) patch(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, errs.New(errs.NotFound, "this WHIP session is over; begin another one"))
 		return
 	}
-	text, ok := s.body(w, r, fragType)
+	text, ok := rtc.Body(w, r, rtc.FragmentType, s.refuse)
 	if !ok {
 		return
 	}
@@ -49,7 +49,7 @@ func (s *Server) patch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Type", fragType)
+	h.Set("Content-Type", rtc.FragmentType)
 	h.Set("ETag", session.etag)
 	w.WriteHeader(http.StatusOK)
 	_, _ = io.WriteString(w, answer) // a client that is gone tries again
@@ -60,8 +60,8 @@ func (s *Server) patch(w http.ResponseWriter, r *http.Request) {
 // as the RFC's example does.
 func (s *session) matches(w http.ResponseWriter, headers []string) bool {
 	if len(headers) == 0 {
-		problem(w, http.StatusPreconditionRequired,
-			"If-Match is missing: it must be the session's ETag, or * to restart ICE")
+		rtc.Problem(w, http.StatusPreconditionRequired,
+			"If-Match is missing: it must be the session's ETag, or * to restart ICE", nil)
 		return false
 	}
 	for tag := range strings.SplitSeq(strings.Join(headers, ","), ",") {
@@ -70,7 +70,7 @@ func (s *session) matches(w http.ResponseWriter, headers []string) bool {
 			return true
 		}
 	}
-	problem(w, http.StatusPreconditionFailed, "If-Match is not the session's ETag "+s.etag)
+	rtc.Problem(w, http.StatusPreconditionFailed, "If-Match is not the session's ETag "+s.etag, nil)
 	return false
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/streamtest"
 )
 
@@ -226,7 +227,7 @@ func TestICERestart(t *testing.T) {
 					path = now
 				}
 				status, _, _ := do(t, http.MethodPatch, p.Location(), "a=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host\r\n",
-					"Authorization", "Bearer "+key, "Content-Type", fragType, "If-Match", etag)
+					"Authorization", "Bearer "+key, "Content-Type", rtc.FragmentType, "If-Match", etag)
 				if status != http.StatusPreconditionFailed {
 					t.Errorf("candidates of the ICE session before: %d", status)
 				}
@@ -273,10 +274,10 @@ func TestPatch(t *testing.T) {
 		"unknown transport":            {section + "a=candidate:1 1 sctp 2130706431 127.0.0.1 9 typ host\r\n", []string{"If-Match", p.ETag()}, 204},
 		"name instead of an address":   {section + "a=candidate:1 1 udp 2130706431 no.such.host.invalid 9 typ host\r\n", []string{"If-Match", p.ETag()}, 204},
 		"mDNS name":                    {section + "a=candidate:1 1 udp 2130706431 3f2a.local 9 typ host\r\n", []string{"If-Match", p.ETag()}, 204},
-		"wrong type":                   {candidate, []string{"If-Match", p.ETag(), "Content-Type", sdpType}, 415},
+		"wrong type":                   {candidate, []string{"If-Match", p.ETag(), "Content-Type", rtc.SDPType}, 415},
 		"no key":                       {candidate, []string{"If-Match", p.ETag(), "Authorization", ""}, 401},
 	} {
-		headers := append([]string{"Authorization", "Bearer " + key, "Content-Type", fragType}, tt.headers...)
+		headers := append([]string{"Authorization", "Bearer " + key, "Content-Type", rtc.FragmentType}, tt.headers...)
 		status, header, body := do(t, http.MethodPatch, p.Location(), tt.body, headers...)
 		if status != tt.status {
 			t.Errorf("%s: %d %s, want %d", name, status, body, tt.status)
@@ -284,7 +285,7 @@ func TestPatch(t *testing.T) {
 		if status == 204 && (header.Get("ETag") != "" || body != "") {
 			t.Errorf("%s: 204 with ETag %q and body %q", name, header.Get("ETag"), body)
 		}
-		if status == 415 && header.Get("Accept-Patch") != fragType {
+		if status == 415 && header.Get("Accept-Patch") != rtc.FragmentType {
 			t.Errorf("%s: Accept-Patch is %q", name, header.Get("Accept-Patch"))
 		}
 	}
@@ -321,8 +322,8 @@ func TestICEServers(t *testing.T) {
 		{"OPTIONS of a publisher", http.MethodOptions, []string{"Authorization", "Bearer " + key}, 3},
 		{"OPTIONS of anybody", http.MethodOptions, nil, 1},
 		{"preflight", http.MethodOptions, []string{"Access-Control-Request-Method", "POST"}, 0},
-		{"POST", http.MethodPost, []string{"Authorization", "Bearer " + key, "Content-Type", sdpType}, 3},
-		{"POST without key", http.MethodPost, []string{"Content-Type", sdpType}, 0},
+		{"POST", http.MethodPost, []string{"Authorization", "Bearer " + key, "Content-Type", rtc.SDPType}, 3},
+		{"POST without key", http.MethodPost, []string{"Content-Type", rtc.SDPType}, 0},
 	} {
 		body := ""
 		if tt.method == http.MethodPost {
@@ -340,7 +341,7 @@ func TestICEServers(t *testing.T) {
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	good := offerOf(t, nil)
-	headers := []string{"Authorization", "Bearer " + key, "Content-Type", sdpType}
+	headers := []string{"Authorization", "Bearer " + key, "Content-Type", rtc.SDPType}
 	h := &host{refuse: errs.New(errs.Conflict, "somebody else is sending")}
 	n := startIngest(t, Config{}, h)
 	if status, _, body := do(t, http.MethodPost, n.url, good, headers...); status != 409 {
