@@ -36,7 +36,7 @@ const TargetDuration = 4 * time.Second
 const ticksPerSecond = cmaf.VideoTimescale
 
 // TickEvery is how often Tick wants to be called.
-const TickEvery = 25 * time.Millisecond
+const TickEvery = 50 * time.Millisecond
 
 // Config is what a stream is made of. The callbacks must not block and not call
 // the stream.
