@@ -301,6 +301,8 @@ func TestServerRefuses(t *testing.T) {
 		{"not JSON", "POST", "/user/add", right, []byte("email=a"), http.StatusBadRequest},
 		{"unknown field", "POST", "/user/add", right, []byte(`{"mail":"a"}`), http.StatusBadRequest},
 		{"too large", "POST", "/user/add", right, big, http.StatusBadRequest},
+		{"profile without the token", "GET", "/debug/pprof/heap", "", nil, http.StatusUnauthorized},
+		{"no such profile", "GET", "/debug/pprof/money", right, nil, http.StatusNotFound},
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, tt := range tests {
@@ -320,6 +322,34 @@ func TestServerRefuses(t *testing.T) {
 				t.Errorf("got %d %s, want %d", resp.StatusCode, body, tt.want)
 			}
 		})
+	}
+}
+
+// Who runs the node can see where its time and memory go.
+func TestProfiles(t *testing.T) {
+	dir := t.TempDir()
+	running(t, dir, &fakeOps{})
+	c, err := connect(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	for path, begins := range map[string]string{
+		"/debug/pprof/heap":              "\x1f\x8b", // gzip
+		"/debug/pprof/profile?seconds=1": "\x1f\x8b",
+		"/debug/pprof/trace?seconds=0.1": "go 1.",
+		"/debug/pprof/goroutine?debug=1": "goroutine profile:",
+		"/debug/pprof/symbol":            "num_symbols:",
+	} {
+		resp, err := c.send(t.Context(), http.MethodGet, path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK || !bytes.HasPrefix(body, []byte(begins)) {
+			t.Errorf("%s: %d, %v, %d bytes: %.40q", path, resp.StatusCode, err, len(body), body)
+		}
 	}
 }
 

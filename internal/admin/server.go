@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"time"
 
@@ -81,7 +82,18 @@ func routes(ops Operations, logger *slog.Logger) http.Handler {
 	handle(mux, addUser(), ops, logger)
 	handle(mux, listChannels(), ops, logger)
 	handle(mux, rotateKey(), ops, logger)
+	profiles(mux)
 	return mux
+}
+
+// profiles offers Go's profiles and execution traces, as net/http/pprof has them:
+// whoever runs the node can see where its time and memory go without building it
+// anew. One may take callTime at most.
+func profiles(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 }
 
 func handle[In, Out any](mux *http.ServeMux, op operation[In, Out], ops Operations, logger *slog.Logger) {
