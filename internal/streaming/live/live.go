@@ -35,8 +35,9 @@ const TargetDuration = 4 * time.Second
 // Units per second of the output's times: that of H.264 over RTP.
 const ticksPerSecond = cmaf.VideoTimescale
 
-// TickEvery is how often Tick wants to be called.
-const TickEvery = 50 * time.Millisecond
+// TickEvery is how often Tick wants to be called. Media tells the time as well:
+// this is for when none comes.
+const TickEvery = 250 * time.Millisecond
 
 // Config is what a stream is made of. The callbacks must not block and not call
 // the stream.

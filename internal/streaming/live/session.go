@@ -92,6 +92,11 @@ func (x *Session) Video(f frame.Video) {
 		return
 	}
 	defer unlock()
+	x.takeVideo(f)
+	x.tick(f.Arrival)
+}
+
+func (x *Session) takeVideo(f frame.Video) {
 	switch {
 	case !f.Key:
 	case x.usable(f):
@@ -146,6 +151,11 @@ func (x *Session) Audio(f frame.Audio) {
 		return
 	}
 	defer unlock()
+	x.takeAudio(f)
+	x.tick(f.Arrival)
+}
+
+func (x *Session) takeAudio(f frame.Audio) {
 	if x.cfg.Audio == nil || x.stream.cfg.Audio == nil {
 		return
 	}
@@ -237,7 +247,8 @@ func (x *Session) lose(now time.Time) {
 	}
 }
 
-// tick does what is due without a frame.
+// tick does what is due at a time. While media comes, that is what tells the
+// time: a timer's wake-ups cost more than the frames' work.
 func (x *Session) tick(now time.Time) {
 	if x.keys.due(now) {
 		x.cfg.RequestKeyFrame()

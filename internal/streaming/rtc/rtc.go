@@ -54,7 +54,11 @@ func New(n Network, log *slog.Logger) (*Engine, error) {
 	// The kernel grants what its limits allow; less is no failure.
 	_ = udp.SetReadBuffer(socketBuffer)
 	_ = udp.SetWriteBuffer(socketBuffer)
-	e := &Engine{socket: newSocket(udp)}
+	shared, err := newSocket(udp)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("WebRTC over UDP: %w", err), conn.Close())
+	}
+	e := &Engine{socket: shared}
 	e.udp = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: e.socket, Logger: logs.NewLogger("ice")})
 	types := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
 	if n.TCP != "" {

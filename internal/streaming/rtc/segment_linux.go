@@ -37,8 +37,7 @@ func (s *socket) writeSegments(data []byte, size int, to netip.AddrPort) error {
 	h.Level, h.Type = solUDP, udpSegment
 	h.SetLen(syscall.CmsgLen(2))
 	binary.NativeEndian.PutUint16(control[syscall.CmsgLen(0):], uint16(size))
-	_, _, err := s.WriteMsgUDPAddrPort(data, control, to)
-	return err
+	return s.packets.Send(data, control, to)
 }
 
 // noSegmentation tells a network card that cannot compute checksums, or a kernel

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/quiet"
 )
 
 const (
@@ -24,20 +26,25 @@ type socket struct {
 	bursts map[netip.AddrPort]*Burst
 	// buffers are shared by all bursts: few are open at any time.
 	buffers sync.Pool
+	packets *quiet.Packets
 	single  atomic.Bool // the kernel or the network card takes packets one by one only
 }
 
-func newSocket(c *net.UDPConn) *socket {
-	s := &socket{UDPConn: c, bursts: map[netip.AddrPort]*Burst{}}
+func newSocket(c *net.UDPConn) (*socket, error) {
+	packets, err := quiet.NewPackets(c)
+	if err != nil {
+		return nil, err
+	}
+	s := &socket{UDPConn: c, packets: packets, bursts: map[netip.AddrPort]*Burst{}}
 	s.buffers.New = func() any { b := make([]byte, 0, maxBurstBytes); return &b }
 	s.single.Store(!segmentation(c))
-	return s
+	return s, nil
 }
 
-// ReadFromAddrPort and WriteToAddrPort are what pion calls to read and send
-// without allocations.
+// ReadFromAddrPort and WriteToAddrPort are what pion calls to read, from one
+// goroutine, and to send without allocations.
 func (s *socket) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
-	return s.ReadFromUDPAddrPort(b)
+	return s.packets.Receive(b)
 }
 
 // WriteToAddrPort sends a packet, or adds it to the open burst of its peer.
@@ -50,7 +57,7 @@ func (s *socket) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 			return len(b), nil
 		}
 	}
-	return s.WriteToUDPAddrPort(b, to)
+	return len(b), s.packets.Send(b, nil, to)
 }
 
 // canonical is one form for IPv4 addresses, mapped into IPv6 or not.
@@ -148,14 +155,14 @@ func (b *Burst) flush() {
 	}
 	data := *b.buf
 	if b.segments == 1 {
-		_, _ = b.socket.WriteToUDPAddrPort(data, b.to)
+		_ = b.socket.packets.Send(data, nil, b.to)
 	} else if err := b.socket.writeSegments(data, b.size, b.to); err != nil {
 		if noSegmentation(err) {
 			b.socket.single.Store(true)
 		}
 		for len(data) > 0 {
 			n := min(b.size, len(data))
-			_, _ = b.socket.WriteToUDPAddrPort(data[:n], b.to)
+			_ = b.socket.packets.Send(data[:n], nil, b.to)
 			data = data[n:]
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/ingest"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/quiet"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtmp/chunk"
 )
 
@@ -80,7 +81,7 @@ func (s *session) serve(ctx context.Context) error {
 	if err := handshake(s.conn); err != nil {
 		return err
 	}
-	s.in = chunk.NewReader(s.conn, s.limits())
+	s.in = chunk.NewReader(quiet.Reader(s.conn), s.limits())
 	for {
 		m, err := s.in.Next()
 		if err != nil {
