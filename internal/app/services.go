@@ -21,7 +21,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/postprocess"
 	"github.com/serverlessvideo/serverlessvideo/internal/publisher"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming"
-	"github.com/serverlessvideo/serverlessvideo/internal/streaming/whip"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
 	"github.com/serverlessvideo/serverlessvideo/internal/video"
 	durationplugin "github.com/serverlessvideo/serverlessvideo/plugins/duration_plugin"
 	"github.com/serverlessvideo/serverlessvideo/sdk"
@@ -101,7 +101,7 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	var err error
 	s.streaming, err = streaming.New(streaming.Config{
 		Node:            a.nodeID,
-		Network:         whip.Network{UDP: a.cfg.WebRTCUDP, TCP: a.cfg.WebRTCTCP, Hosts: a.cfg.WebRTCHost},
+		Network:         rtc.Network{UDP: a.cfg.WebRTCUDP, TCP: a.cfg.WebRTCTCP, Hosts: a.cfg.WebRTCHost},
 		PartTarget:      a.cfg.Streaming.PartTarget,
 		NoMediaTimeout:  a.cfg.Streaming.NoMediaTimeout,
 		ReconnectWindow: a.cfg.Streaming.ReconnectWindow,

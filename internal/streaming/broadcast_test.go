@@ -19,8 +19,8 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/ingest"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/transcode"
-	"github.com/serverlessvideo/serverlessvideo/internal/streaming/whip"
 )
 
 // held makes the making of broadcasts wait, where hold is not nil.
@@ -89,7 +89,7 @@ func newBroadcasts(t *testing.T, dir string, channels Channels) *Service {
 		t.Fatal(err)
 	}
 	s, err := New(Config{
-		Node: "node-1", Network: whip.Network{UDP: "127.0.0.1:0"}, ReconnectWindow: time.Minute, FFmpeg: dir + "/none", SpillDir: dir + "/spill",
+		Node: "node-1", Network: rtc.Network{UDP: "127.0.0.1:0"}, ReconnectWindow: time.Minute, FFmpeg: dir + "/none", SpillDir: dir + "/spill",
 	}, Needs{
 		DB: db, Objects: objects, Channels: channels, Bus: &saidBus{}, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 		Fail: func(http.ResponseWriter, *http.Request, error) {},

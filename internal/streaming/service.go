@@ -66,7 +66,7 @@ type Bus interface {
 // Config is what an operator may choose. Zero values stand for the defaults.
 type Config struct {
 	Node           string // this node's id, required
-	Network        whip.Network
+	Network        rtc.Network
 	ICEServers     []webrtc.ICEServer // that clients are told of
 	PartTarget     time.Duration      // longest LL-HLS part, default 220 ms
 	NoMediaTimeout time.Duration      // a publisher without media is let go after it, default 10 s

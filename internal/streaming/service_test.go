@@ -24,8 +24,8 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/streamtest"
-	"github.com/serverlessvideo/serverlessvideo/internal/streaming/whip"
 )
 
 const (
@@ -168,7 +168,7 @@ func openNode(dir string, cfg streaming.Config, udp string) (*node, error) {
 		return nil, err
 	}
 	cfg.Node = "node-1"
-	cfg.Network = whip.Network{UDP: udp}
+	cfg.Network = rtc.Network{UDP: udp}
 	n.service, err = streaming.New(cfg, streaming.Needs{
 		DB: n.db, Objects: n.objects, Channels: newChannels(), Library: n.library, Bus: n.bus,
 		Fail: fail, Metrics: prometheus.NewRegistry(), Log: logger(),

@@ -19,6 +19,33 @@ const (
 
 const maxBody = 256 << 10
 
+// CORS is what pages of other origins may do with a resource. They come without
+// cookies.
+type CORS struct {
+	Expose  string // headers of answers that they may read, beside those of CORS itself
+	Methods string
+}
+
+// Allow lets pages of any origin read the answer. Answers of WHIP and WHEP are
+// for one client, so nothing keeps them.
+func (c CORS) Allow(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", c.Expose)
+	h.Set("Cache-Control", "no-store")
+}
+
+// Preflight sets what an answer to OPTIONS says of the resource and to browsers.
+func (c CORS) Preflight(w http.ResponseWriter) {
+	c.Allow(w)
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", c.Methods)
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
+	h.Set("Access-Control-Max-Age", "86400")
+	h.Set("Accept-Post", SDPType)
+	h.Set("Accept-Patch", FragmentType)
+}
+
 // Problem answers with a status that our errors have no code for (RFC 9457).
 func Problem(w http.ResponseWriter, status int, detail string, more map[string]any) {
 	w.Header().Set("Content-Type", "application/problem+json")

@@ -21,24 +21,15 @@ func (s *Server) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("OPTIONS /whep/{channel}/{session}", s.options)
 }
 
-// allowOrigins lets pages of any origin play what is public.
-func allowOrigins(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Expose-Headers", "Location, Link, ETag, Accept-Patch, Warning")
-	h.Set("Cache-Control", "no-store")
+// cors lets pages of any origin play what is public.
+func cors() rtc.CORS {
+	return rtc.CORS{Expose: "Location, Link, ETag, Accept-Patch, Warning", Methods: "OPTIONS, POST, GET, PATCH, DELETE"}
 }
 
 func (s *Server) options(w http.ResponseWriter, _ *http.Request) {
-	allowOrigins(w)
-	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", "OPTIONS, POST, GET, PATCH, DELETE")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
-	h.Set("Access-Control-Max-Age", "86400")
-	h.Set("Accept-Post", rtc.SDPType)
-	h.Set("Accept-Patch", rtc.FragmentType)
+	cors().Preflight(w)
 	for _, link := range rtc.Links(s.config.ICEServers) {
-		h.Add("Link", link)
+		w.Header().Add("Link", link)
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -46,7 +37,7 @@ func (s *Server) options(w http.ResponseWriter, _ *http.Request) {
 // post begins a session (draft-ietf-wish-whep, section 4.2). The parameter
 // beacons says that the viewer is counted by those (POST /api/viewers).
 func (s *Server) post(w http.ResponseWriter, r *http.Request) {
-	allowOrigins(w)
+	cors().Allow(w)
 	channel := r.PathValue("channel")
 	stream, err := s.host.Find(r.Context(), channel)
 	if err != nil {
@@ -139,7 +130,7 @@ func (s *Server) inOrder(stream Stream, steps []step) ([]step, *fan, string) {
 // get says how a session is: 204 while it runs, 410 with the reason when it is
 // over. A page asks when its connection is gone.
 func (s *Server) get(w http.ResponseWriter, r *http.Request) {
-	allowOrigins(w)
+	cors().Allow(w)
 	if _, ok := s.session(w, r); ok {
 		w.WriteHeader(http.StatusNoContent)
 	}
@@ -147,7 +138,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 
 // patch takes ICE candidates. ICE restarts are not taken.
 func (s *Server) patch(w http.ResponseWriter, r *http.Request) {
-	allowOrigins(w)
+	cors().Allow(w)
 	session, ok := s.session(w, r)
 	if !ok {
 		return
@@ -184,7 +175,7 @@ func (s *Server) patch(w http.ResponseWriter, r *http.Request) {
 
 // delete ends a session.
 func (s *Server) delete(w http.ResponseWriter, r *http.Request) {
-	allowOrigins(w)
+	cors().Allow(w)
 	if session, ok := s.session(w, r); ok {
 		session.Close(ReasonLeft)
 		w.WriteHeader(http.StatusOK)

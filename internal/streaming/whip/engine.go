@@ -13,9 +13,6 @@ import (
 // receiveMTU is the largest packet that is read, in bytes.
 const receiveMTU = 1600
 
-// Network says where WebRTC media comes in.
-type Network = rtc.Network
-
 // newPeer makes a peer connection that takes one video codec, with its feedback.
 func newPeer(e *rtc.Engine, codec cmaf.VideoCodec) (*webrtc.PeerConnection, *feedback, error) {
 	media := &webrtc.MediaEngine{}

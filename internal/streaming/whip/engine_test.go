@@ -45,7 +45,7 @@ func offerOf(t *testing.T, adjust func(*webrtc.MediaEngine) error) string {
 }
 
 // newEngine opens a network for one test.
-func newEngine(t testing.TB, n Network) *rtc.Engine {
+func newEngine(t testing.TB, n rtc.Network) *rtc.Engine {
 	t.Helper()
 	e, err := rtc.New(n, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -60,7 +60,7 @@ func newEngine(t testing.TB, n Network) *rtc.Engine {
 }
 
 // answerTo makes the answer to an offer, on a network, of a host that picks codec.
-func answerTo(t *testing.T, n Network, codec cmaf.VideoCodec, offer string) (string, error) {
+func answerTo(t *testing.T, n rtc.Network, codec cmaf.VideoCodec, offer string) (string, error) {
 	t.Helper()
 	h := &host{codec: codec}
 	s := New(Config{}, Needs{Engine: newEngine(t, n), Gate: h, Host: h, Log: slog.New(slog.DiscardHandler)})
@@ -76,7 +76,7 @@ func TestAnswer(t *testing.T) {
 	names := map[cmaf.VideoCodec]string{cmaf.H264: "H264", cmaf.H265: "H265", cmaf.VP8: "VP8", cmaf.VP9: "VP9", cmaf.AV1: "AV1"}
 	for codec, name := range names {
 		t.Run(name, func(t *testing.T) {
-			answer, err := answerTo(t, Network{UDP: "127.0.0.1:0"}, codec, offerOf(t, nil))
+			answer, err := answerTo(t, rtc.Network{UDP: "127.0.0.1:0"}, codec, offerOf(t, nil))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +108,7 @@ func TestAnswer(t *testing.T) {
 // TestSimulcast answers a simulcast offer so that one stream comes.
 func TestSimulcast(t *testing.T) {
 	offer := strings.Replace(offerOf(t, nil), "a=rtcp-mux\r\n", "a=rtcp-mux\r\na=rid:q send\r\na=rid:f send\r\na=simulcast:send q;f\r\n", 1)
-	answer, err := answerTo(t, Network{UDP: "127.0.0.1:0"}, cmaf.H264, offer)
+	answer, err := answerTo(t, rtc.Network{UDP: "127.0.0.1:0"}, cmaf.H264, offer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,13 +120,13 @@ func TestSimulcast(t *testing.T) {
 func TestCandidates(t *testing.T) {
 	offer := offerOf(t, nil)
 	for name, tt := range map[string]struct {
-		network Network
+		network rtc.Network
 		want    []string
 	}{
-		"all interfaces":    {Network{UDP: ":0"}, []string{" 127.0.0.1 "}},
-		"TCP too":           {Network{UDP: "127.0.0.1:0", TCP: "127.0.0.1:0"}, []string{" udp ", " tcp ", "tcptype passive"}},
-		"another address":   {Network{UDP: ":0", Hosts: []string{"203.0.113.5"}}, []string{" 203.0.113.5 ", " 127.0.0.1 "}},
-		"several addresses": {Network{UDP: ":0", Hosts: []string{"203.0.113.5", "198.51.100.7"}}, []string{" 203.0.113.5 ", " 198.51.100.7 ", " 127.0.0.1 "}},
+		"all interfaces":    {rtc.Network{UDP: ":0"}, []string{" 127.0.0.1 "}},
+		"TCP too":           {rtc.Network{UDP: "127.0.0.1:0", TCP: "127.0.0.1:0"}, []string{" udp ", " tcp ", "tcptype passive"}},
+		"another address":   {rtc.Network{UDP: ":0", Hosts: []string{"203.0.113.5"}}, []string{" 203.0.113.5 ", " 127.0.0.1 "}},
+		"several addresses": {rtc.Network{UDP: ":0", Hosts: []string{"203.0.113.5", "198.51.100.7"}}, []string{" 203.0.113.5 ", " 198.51.100.7 ", " 127.0.0.1 "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer, err := answerTo(t, tt.network, cmaf.H264, offer)

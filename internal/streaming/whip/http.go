@@ -30,32 +30,23 @@ func (s *Server) Routes(mux *http.ServeMux) {
 
 func notAllowed(allow string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		allowOrigins(w)
+		cors().Allow(w)
 		w.Header().Set("Allow", allow)
 		rtc.Problem(w, http.StatusMethodNotAllowed, r.Method+" is not a method of this WHIP resource, which has "+allow, nil)
 	}
 }
 
-// allowOrigins lets pages of any origin publish; without cookies, so they need
+// cors lets pages of any origin publish; without cookies, so they need
 // the stream key.
-func allowOrigins(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Expose-Headers", "Location, Link, ETag, Accept-Patch")
-	h.Set("Cache-Control", "no-store")
+func cors() rtc.CORS {
+	return rtc.CORS{Expose: "Location, Link, ETag, Accept-Patch", Methods: "OPTIONS, POST, PATCH, DELETE"}
 }
 
 // options answers what the endpoint is like, and preflights of CORS. Those hear
 // of no ICE servers (RFC 9725, 4.6), and without a right to publish nobody hears
 // of the servers that have a credential.
 func (s *Server) options(w http.ResponseWriter, r *http.Request) {
-	allowOrigins(w)
-	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", "OPTIONS, POST, PATCH, DELETE")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
-	h.Set("Access-Control-Max-Age", "86400")
-	h.Set("Accept-Post", rtc.SDPType)
-	h.Set("Accept-Patch", rtc.FragmentType)
+	cors().Preflight(w)
 	if r.Header.Get("Access-Control-Request-Method") == "" && len(s.cfg.ICEServers) > 0 {
 		err := s.needs.Gate.Authorize(r.Context(), r.PathValue("channel"), bearer(r))
 		s.link(w, err == nil)
@@ -77,7 +68,7 @@ func (s *Server) link(w http.ResponseWriter, trusted bool) {
 
 // post begins a broadcast (RFC 9725, 4.2).
 func (s *Server) post(w http.ResponseWriter, r *http.Request) {
-	allowOrigins(w)
+	cors().Allow(w)
 	channel, key := r.PathValue("channel"), bearer(r)
 	if err := s.needs.Gate.Authorize(r.Context(), channel, key); err != nil {
 		s.refuse(w, r, err)
@@ -112,7 +103,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 // delete ends a broadcast at once (RFC 9725, 4.2), also after the connection was
 // closed.
 func (s *Server) delete(w http.ResponseWriter, r *http.Request) {
-	allowOrigins(w)
+	cors().Allow(w)
 	session, ok := s.owned(w, r)
 	if !ok {
 		return

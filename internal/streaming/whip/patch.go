@@ -12,7 +12,7 @@ import (
 
 // patch takes ICE candidates (RFC 9725, 4.3.2) or restarts ICE (4.3.3).
 func (s *Server) patch(w http.ResponseWriter, r *http.Request) {
-	allowOrigins(w)
+	cors().Allow(w)
 	session, ok := s.owned(w, r)
 	if !ok {
 		return

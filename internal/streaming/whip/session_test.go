@@ -32,7 +32,7 @@ func startIngest(t testing.TB, cfg Config, h *host) *ingestNode {
 	if os.Getenv("WHIP_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	engine := newEngine(t, Network{UDP: "127.0.0.1:0", TCP: "127.0.0.1:0"})
+	engine := newEngine(t, rtc.Network{UDP: "127.0.0.1:0", TCP: "127.0.0.1:0"})
 	s := New(cfg, Needs{Engine: engine, Gate: h, Host: h, Fail: fail, Log: log})
 	mux := http.NewServeMux()
 	s.Routes(mux)
