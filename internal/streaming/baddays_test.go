@@ -5,8 +5,10 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,32 +27,14 @@ func TestKilled(t *testing.T) {
 	t.Parallel()
 	m := material(t)
 	dir := t.TempDir()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childDir+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = cmd.Process.Kill() }() // it may be dead already
-	lines := bufio.NewScanner(out)
-	if !lines.Scan() {
-		t.Fatal("the child does not start")
-	}
-	p, err := streamtest.Publish(context.Background(), lines.Text()+"/whip/"+channel, key, streamtest.Options{Clips: []*streamtest.Clip{m.small}})
+	url, kill := startChild(t, dir)
+	p, err := streamtest.Publish(context.Background(), url+"/whip/"+channel, key, streamtest.Options{Clips: []*streamtest.Clip{m.small}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = p.Close() }()
 	eventually(t, "4 s of media", func() bool { return p.Sent() > 4*time.Second })
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait() // killed
-
+	kill()
 	n := startNode(t, dir, streaming.Config{})
 	events := n.outbox()
 	var d event.RecordingStateChange
@@ -71,6 +55,92 @@ func TestKilled(t *testing.T) {
 	if said := again.said(d.StreamID); !slices.Equal(said, wholeStory) {
 		t.Errorf("said after another start was %v", said)
 	}
+}
+
+// startChild starts a node in another process, to be killed.
+func startChild(t *testing.T, dir string) (url string, kill func()) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill() // it may be dead already
+		_ = cmd.Wait()         // killed
+	})
+	t.Cleanup(kill)
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatal("the child does not start")
+	}
+	return lines.Text(), kill
+}
+
+// TestKilledWhileStoring kills a node with -9 whose object store was down when a
+// broadcast ended. The next start says nothing of the recording before the store
+// is back, and then its right length.
+func TestKilledWhileStoring(t *testing.T) {
+	t.Parallel()
+	m := material(t)
+	dir := t.TempDir()
+	recordings := filepath.Join(dir, "objects", "recordings")
+	url, kill := startChild(t, dir)
+	if err := os.WriteFile(recordings, nil, 0o600); err != nil { // nothing can be stored below it
+		t.Fatal(err)
+	}
+	p, err := streamtest.Publish(context.Background(), url+"/whip/"+channel, key, streamtest.Options{Clips: []*streamtest.Clip{m.small}, Duration: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.Close() }()
+	if err := p.Wait(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	child := &node{t: t, url: url}
+	master := string(child.mustGet("/live/" + channel + "/master.m3u8"))
+	id := master[strings.Index(master, "st-"):]
+	id = id[:strings.IndexByte(id, '/')]
+	var media *hlstest.Media
+	eventually(t, "the end of the broadcast", func() bool {
+		if media, err = hlstest.ParseMedia(child.mustGet("/live/" + channel + "/" + id + "/source/media.m3u8")); err != nil {
+			t.Fatal(err)
+		}
+		return media.Ended
+	})
+	var length time.Duration
+	for _, s := range media.Segments {
+		length += s.Duration
+	}
+	eventually(t, "all is on disk", func() bool {
+		waiting, err := filepath.Glob(filepath.Join(dir, "spill", "recordings~*~source~[0-9]*"))
+		return err == nil && len(waiting) == len(media.Segments)
+	})
+	kill()
+
+	n := startNode(t, dir, streaming.Config{SpillDir: filepath.Join(dir, "spill")})
+	if said := n.said(id); !slices.Equal(said, []string{event.StreamStart, event.StreamEnd}) {
+		t.Fatalf("said was %v", said)
+	}
+	if err := os.Remove(recordings); err != nil {
+		t.Fatal(err)
+	}
+	n.waitEnded(id)
+	if said := n.said(id); !slices.Equal(said, []string{event.StreamStart, event.StreamEnd, event.RecordingStart, event.RecordingEnd}) {
+		t.Errorf("said was %v", said)
+	}
+	if diff := n.recorded() - length; diff < -10*time.Millisecond || diff > 10*time.Millisecond {
+		t.Errorf("the recording lasts %s, the broadcast %s", n.recorded(), length)
+	}
+	n.checkVOD(id, length)
 }
 
 // checkVOD plays a recording and checks its length.

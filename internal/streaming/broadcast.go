@@ -17,8 +17,6 @@ const (
 	sendingFor = 2 * time.Second
 	// Without media for this long the viewers are told so.
 	starvingAfter = 2 * time.Second
-	// How long an ended stream's last segments may take to be stored.
-	finishTimeout = 30 * time.Second
 	endTimeout    = 30 * time.Second
 )
 
@@ -30,7 +28,7 @@ type broadcast struct {
 	channel   string
 	startedAt time.Time
 	made      chan struct{} // closed when stream is there, or the making failed
-	done      chan struct{} // closed when it is over and finalised
+	done      chan struct{} // closed when it is over for everybody
 
 	epoch      int64        // this and the following are set while it is made
 	stream     *live.Stream // nil before it is made
@@ -93,11 +91,12 @@ func (b *broadcast) watch(now time.Time) {
 	}
 }
 
-// sending says whether a publisher is there and brings media, or has just come.
+// sending says whether the publisher brings media. One that has just come, and
+// brought none yet, does not: it may be the same person's attempt that failed.
 func (b *broadcast) sending(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.session != nil && (now.Sub(b.heard) < sendingFor || now.Sub(b.session.since) < sendingFor)
+	return b.session != nil && now.Sub(b.session.heard) < sendingFor
 }
 
 // reconnecting says whether no media comes just now.
@@ -132,9 +131,9 @@ func (b *broadcast) end(reason string) {
 	}
 }
 
-// halt stops all that runs for the broadcast, and completes its media; complete
-// is how its stream does so. It returns what was recorded in all.
-func (b *broadcast) halt(complete func(*live.Stream)) total {
+// halt stops all that runs for the broadcast but its recorders, and completes its
+// media; complete is how its stream does so.
+func (b *broadcast) halt(complete func(*live.Stream)) {
 	b.mu.Lock()
 	session := b.session
 	b.session = nil
@@ -150,33 +149,28 @@ func (b *broadcast) halt(complete func(*live.Stream)) total {
 	complete(b.stream)
 	b.sidecars.close()
 	b.pictures.close()
-	ctx, cancel := context.WithTimeout(context.Background(), finishTimeout)
-	defer cancel()
-	return b.recordings.finish(ctx)
 }
 
-// finish finalises the broadcast: its last segment, its recording, its row and
-// its events. Its playlists stay for a while.
+// finish ends the broadcast for everybody: its last segment, its row and its
+// event; the channel is free. Its playlists stay for a while. The recording ends
+// when all of it is stored.
 func (b *broadcast) finish(reason string) {
 	s := b.service
-	sum := b.halt((*live.Stream).End)
+	b.halt((*live.Stream).End)
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
-	_, err := s.endStream(ctx, ending{id: b.id, channel: b.channel, at: store.Now(), reason: reason, recording: sum.Summary})
-	if err != nil {
-		// The sweep tries again, from what is stored.
+	if _, err := s.endStream(ctx, ending{id: b.id, channel: b.channel, at: store.Now(), reason: reason}); err != nil {
+		// The sweep tries again.
 		s.log.Error("ending a broadcast", "stream", b.id, "error", err)
 	}
 	s.mu.Lock()
 	delete(s.live, b.channel)
 	s.ended[b.id] = &endedStream{stream: b.stream, channel: b.channel, until: time.Now().Add(s.cfg.EndedFor)}
+	s.storing[b.id] = time.Now()
 	s.mu.Unlock()
-	if sum.Left > 0 {
-		s.background.Go(func() { _ = s.storeLeft(s.running) }) // it has logged what went wrong
-	}
-	s.log.Info("broadcast ended", "stream", b.id, "channel", b.channel, "reason", reason,
-		"duration_ms", sum.DurationMS(), "segments", sum.Segments, "lost", sum.Lost, "left", sum.Left)
+	s.log.Info("broadcast ended", "stream", b.id, "channel", b.channel, "reason", reason)
 	close(b.done)
+	s.storeRest(b)
 }
 
 // park completes the media of a broadcast when the server stops. Its row stays
@@ -184,9 +178,10 @@ func (b *broadcast) finish(reason string) {
 // an end.
 func (b *broadcast) park() {
 	if b.claim() {
-		sum := b.halt((*live.Stream).Park)
+		b.halt((*live.Stream).Park)
+		sum := b.recordings.finish()
 		b.service.log.Info("broadcast waits for the next start", "stream", b.id, "channel", b.channel,
-			"duration_ms", sum.DurationMS(), "segments", sum.Segments, "lost", sum.Lost, "left", sum.Left)
+			"segments", sum.Segments, "lost", sum.Lost, "left", sum.Left)
 		close(b.done)
 	}
 	<-b.done

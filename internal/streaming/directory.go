@@ -125,8 +125,9 @@ func (s *Service) stream(channel, id string) (*live.Stream, error) {
 	return nil, errs.New(errs.NotFound, "the channel is not live")
 }
 
-// sweep forgets ended streams, and ends rows that no broadcast belongs to: a
-// database that could not be written when a broadcast ended.
+// sweep forgets ended streams, ends rows that no broadcast belongs to (a database
+// that could not be written when a broadcast ended), and recordings that are
+// stored by now.
 func (s *Service) sweep() {
 	t := time.NewTicker(min(sweepEvery, s.cfg.EndedFor))
 	defer t.Stop()
@@ -141,17 +142,6 @@ func (s *Service) sweep() {
 			cancel()
 		case <-s.running.Done():
 			return
-		}
-	}
-}
-
-func (s *Service) forgetEnded(now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id, e := range s.ended {
-		if now.After(e.until) {
-			delete(s.ended, id)
-			s.viewers.forget(id) // those who looked at its end
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (s *Service) sayStarvation(b *broadcast, starving bool) {
 	if starving {
 		name = event.StarvationStart
 	}
-	s.say(b, event.StreamStateChange{EventName: name, ChannelName: b.channel, StreamID: b.id})
+	s.say(b.id, event.StreamStateChange{EventName: name, ChannelName: b.channel, StreamID: b.id})
 }
 
 func (s *Service) sayIngest(b *broadcast, x *session) {
@@ -59,28 +59,24 @@ func (s *Service) sayIngest(b *broadcast, x *session) {
 	if x.offer.Audio != nil {
 		c.AudioCodec = x.offer.Audio.Codec.String()
 	}
-	s.say(b, event.StreamStateChange{
+	s.say(b.id, event.StreamStateChange{
 		EventName: event.IngestConfigured, ChannelName: b.channel, StreamID: b.id, Ingest: c,
 	})
 }
 
-func (s *Service) sayLost(b *broadcast, rung string, seg recorder.Segment) {
-	s.say(b, event.RecordingStateChange{
-		RecordingStatus: event.RecordingSegmentLost, ChannelName: b.channel, StreamID: b.id,
-		RecordingS3KeyPrefix: recorder.Prefix(b.channel, b.id) + "/" + rung, RecordingDurationMS: seg.Ticks / 90,
+func (s *Service) sayLost(channel, id, rung string, seg recorder.Segment) {
+	s.say(id, event.RecordingStateChange{
+		RecordingStatus: event.RecordingSegmentLost, ChannelName: channel, StreamID: id,
+		RecordingS3KeyPrefix: recorder.Prefix(channel, id) + "/" + rung, RecordingDurationMS: seg.Ticks / 90,
 	})
 }
 
 // say says an event in the background: media does not wait for the bus.
-func (s *Service) say(b *broadcast, d event.Detail) {
+func (s *Service) say(stream string, d event.Detail) {
 	e := event.New(d)
-	s.saying.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), sayTimeout)
-		defer cancel()
-		if err := s.needs.Bus.Publish(ctx, e); err != nil {
-			s.log.Warn("saying an event", "stream", b.id, "type", e.DetailType, "error", err)
-		}
-	})
+	if !s.saying.add(e) {
+		s.log.Warn("an event is not said: too many wait for the bus", "stream", stream, "type", e.DetailType)
+	}
 }
 
 // Consumers lists what streaming hears: a deleted video's stream answers for it

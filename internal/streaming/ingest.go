@@ -149,6 +149,8 @@ func (s *Service) start(b *broadcast, plan *plan) {
 }
 
 // join lets a publisher in to a broadcast that is running: nil when it is ending.
+// The one before, which has fallen silent, is let go only when it is certain that
+// the new one can be taken.
 func (b *broadcast) join(o ingest.Offer, p ingest.Publisher) (ingest.Session, error) {
 	b.joining.Lock()
 	defer b.joining.Unlock()
@@ -158,17 +160,13 @@ func (b *broadcast) join(o ingest.Offer, p ingest.Publisher) (ingest.Session, er
 	b.mu.Lock()
 	over, old := b.over, b.session
 	b.mu.Unlock()
-	if old != nil {
-		old.publisher.Close("another publisher took over")
-	}
-	if b.service.cfg.ReconnectWindow == 0 {
-		b.end("another publisher took over")
-		over = true
-	}
 	if over {
 		return nil, nil
 	}
-	choice, err := b.sidecars.choose(o)
+	if b.service.cfg.ReconnectWindow == 0 {
+		return nil, b.makeWay(o, old)
+	}
+	choice, err := b.sidecars.choose(o, old)
 	if err != nil {
 		return nil, err
 	}
@@ -176,8 +174,27 @@ func (b *broadcast) join(o ingest.Offer, p ingest.Publisher) (ingest.Session, er
 	if session == nil {
 		return nil, nil
 	}
+	if old != nil {
+		old.publisher.Close(tookOver)
+	}
 	b.service.log.Info("broadcast goes on", "stream", b.id, "channel", b.channel, "protocol", o.Protocol, "video", session.codec.String())
 	return session, nil
+}
+
+const tookOver = "another publisher took over"
+
+// makeWay ends a broadcast for the next one, unless nothing could be made of that.
+func (b *broadcast) makeWay(o ingest.Offer, old *session) error {
+	plan, err := b.service.plan(o)
+	if errs.CodeOf(err) == errs.Unsupported {
+		return err
+	}
+	plan.release() // the next broadcast decides again, when this one has given back what it holds
+	if old != nil {
+		old.publisher.Close(tookOver)
+	}
+	b.end(tookOver)
+	return nil
 }
 
 // attach makes p the broadcast's publisher; it returns nil when the broadcast has
@@ -213,6 +230,7 @@ type session struct {
 	live      *live.Session
 	via       via
 	since     time.Time // it was let in
+	heard     time.Time // media came last; of the broadcast's mu
 
 	mu       sync.Mutex
 	windowed time.Time // start of the bitrate window
@@ -249,7 +267,7 @@ func (x *session) Received(bytes int, now time.Time) {
 	s.metrics.ingest.Add(float64(bytes))
 	b.mu.Lock()
 	if b.session == x {
-		b.heard, b.media = now, true
+		b.heard, b.media, x.heard = now, true, now
 	}
 	b.mu.Unlock()
 	x.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) {
 
 // child runs a node until it is killed. It prints its address.
 func child(dir string) {
-	n, err := openNode(dir, streaming.Config{}, "127.0.0.1:0")
+	n, err := openNode(dir, streaming.Config{SpillDir: filepath.Join(dir, "spill")}, "127.0.0.1:0")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -33,6 +33,11 @@ func newMetrics(registry prometheus.Registerer, s *Service) (metrics, error) {
 		}
 		return float64(n)
 	})
+	gauge("recordings_storing", "Recordings that wait for the object store though their broadcasts are over.",
+		func() float64 { return float64(s.storingCount()) })
+	gauge("segments_waiting", "Segments that wait for the object store.", func() float64 { return float64(s.stored.Waiting().Segments) })
+	gauge("segments_waiting_bytes", "Bytes that wait for the object store in memory.", func() float64 { return float64(s.stored.Waiting().Memory) })
+	gauge("segments_spilled_bytes", "Bytes that wait for the object store on disk.", func() float64 { return float64(s.stored.Waiting().Spilled) })
 	register(newGauges(s))
 	m := metrics{
 		ingest:         counter("ingest_bytes_total", "Bytes of media that publishers sent."),

@@ -7,8 +7,12 @@ VALUES ($1, $2, $3, $4, 'live', $5, FALSE, $6, 0, 0, '');
 UPDATE streams SET recorded = TRUE WHERE id = $1 AND recorded = FALSE;
 
 -- name: EndStream :execrows
--- Counts once.
-UPDATE streams SET state = 'ended', ended_at = $1, duration_ms = $2, reason = $3 WHERE id = $4 AND state = 'live';
+-- Counts once. The recording ends later.
+UPDATE streams SET state = 'storing', ended_at = $1, reason = $2 WHERE id = $3 AND state = 'live';
+
+-- name: EndRecording :execrows
+-- Counts once: when all of it is stored, or given up.
+UPDATE streams SET state = 'ended', duration_ms = $1 WHERE id = $2 AND state = 'storing';
 
 -- name: RemoveStream :exec
 UPDATE streams SET state = 'deleted' WHERE id = $1;
@@ -17,7 +21,7 @@ UPDATE streams SET state = 'deleted' WHERE id = $1;
 SELECT * FROM streams WHERE id = $1;
 
 -- name: UnfinishedStreams :many
-SELECT * FROM streams WHERE node = $1 AND state = 'live' ORDER BY started_at;
+SELECT * FROM streams WHERE node = $1 AND state IN ('live', 'storing') ORDER BY started_at;
 
 -- name: SetEpoch :exec
 -- Another process goes on with the stream.

@@ -13,15 +13,10 @@ type recordings struct {
 	broadcast *broadcast
 	budget    *recorder.Budget
 
-	mu       sync.Mutex
-	byRung   map[string]*recorder.Recorder
-	restored recorder.Summary // what an earlier process stored of the source rung
-	told     bool             // that recording began
+	mu     sync.Mutex
+	byRung map[string]*recorder.Recorder
+	told   bool // that recording began
 }
-
-// total is what a broadcast's recording came to: the length of its source rung,
-// and the segments that are lost or left of all.
-type total struct{ recorder.Summary }
 
 func newRecordings(b *broadcast) *recordings {
 	return &recordings{broadcast: b, budget: recorder.NewBudget(0, 0), byRung: map[string]*recorder.Recorder{}}
@@ -43,7 +38,7 @@ func (r *recordings) open(rung string) *recorder.Recorder {
 	s := b.service
 	return recorder.New(recorder.Config{
 		Store: s.needs.Objects, Prefix: recorder.Prefix(b.channel, b.id), Rung: rung,
-		Budget: r.budget, Spill: s.spill,
+		Budget: r.budget, Spill: s.spill, Pending: s.stored,
 		OnStored: func(recorder.Segment) {
 			s.metrics.segments.Inc()
 			if rung == live.Source {
@@ -51,12 +46,8 @@ func (r *recordings) open(rung string) *recorder.Recorder {
 			}
 		},
 		OnError: func(error) { s.metrics.storeErrors.Inc() },
-		OnLost: func(seg recorder.Segment) {
-			s.metrics.segmentsLost.Inc()
-			b.stream.Lose(rung, seg.Epoch, seg.MSN)
-			s.sayLost(b, rung, seg)
-		},
-		Log: s.log,
+		OnLost:  func(seg recorder.Segment) { s.lost(b.channel, b.id, rung, seg) },
+		Log:     s.log,
 	})
 }
 
@@ -108,26 +99,26 @@ func facts(seg *live.Segment) recorder.Segment {
 	}
 }
 
-// finish waits until all is stored, and returns what the recording came to.
-func (r *recordings) finish(ctx context.Context) total {
+// finish waits until all is stored, for a while: what is not is left on disk. It
+// returns what this process has recorded of all rungs.
+func (r *recordings) finish() recorder.Summary {
+	ctx, cancel := context.WithTimeout(context.Background(), r.broadcast.service.patience)
+	defer cancel()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := total{r.restored}
+	var all recorder.Summary
 	var wait sync.WaitGroup
 	var adding sync.Mutex
-	for rung, rec := range r.byRung {
+	for _, rec := range r.byRung {
 		wait.Go(func() {
 			sum := rec.Finish(ctx)
 			adding.Lock()
 			defer adding.Unlock()
-			if rung == live.Source {
-				t.Segments += sum.Segments
-				t.Ticks += sum.Ticks
-			}
-			t.Lost += sum.Lost
-			t.Left += sum.Left
+			all.Segments += sum.Segments
+			all.Lost += sum.Lost
+			all.Left += sum.Left
 		})
 	}
 	wait.Wait()
-	return t
+	return all
 }

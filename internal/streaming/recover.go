@@ -13,11 +13,12 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/sqlc"
 )
 
-// recover takes care of this node's rows that say live and have no broadcast. A
-// start goes on with those whose reconnect window is open, counted from the last
-// stored segment. All others end at their last stored segment; a row of a
-// broadcast that ended in this process, and could not be written then, too. What
-// fails is logged and tried again by the sweep.
+// recover takes care of this node's rows that are not ended and have no broadcast.
+// Of those that say live, a start goes on with those whose reconnect window is
+// open, counted from the last segment that is stored or waits to be. All others
+// end there; a row of a broadcast that ended in this process, and could not be
+// written then, too. What is over ends its recording once all of it is stored.
+// What fails is logged and tried again by the sweep.
 func (s *Service) recover(ctx context.Context, starting bool) error {
 	rows, err := s.unfinished(ctx)
 	if err != nil {
@@ -35,7 +36,10 @@ func (s *Service) recover(ctx context.Context, starting bool) error {
 }
 
 func (s *Service) recoverRow(ctx context.Context, row sqlc.Stream, starting bool) error {
-	rec, err := recorder.List(ctx, s.needs.Objects, row.Prefix)
+	if row.State == stateStoring {
+		return s.settle(ctx, row.Channel, row.ID)
+	}
+	rec, err := recorder.List(ctx, s.stored, row.Prefix)
 	if err != nil {
 		return err
 	}
@@ -49,13 +53,14 @@ func (s *Service) recoverRow(ctx context.Context, row sqlc.Stream, starting bool
 		}
 		s.log.Error("going on with a broadcast after a restart", "stream", row.ID, "channel", row.Channel, "error", err)
 	}
-	e := ending{id: row.ID, channel: row.Channel, at: at, reason: "the server stopped in the middle", recording: rec.Summary()}
-	did, err := s.endStream(ctx, e)
+	did, err := s.endStream(ctx, ending{id: row.ID, channel: row.Channel, at: at, reason: "the server stopped in the middle"})
 	if did {
-		s.log.Info("broadcast ended by what is stored of it", "stream", row.ID, "channel", row.Channel,
-			"duration_ms", e.recording.DurationMS(), "segments", e.recording.Segments)
+		s.log.Info("broadcast ended by what was recorded of it", "stream", row.ID, "channel", row.Channel)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.settle(ctx, row.Channel, row.ID)
 }
 
 // goOn makes the broadcast of a row anew, without a publisher, behind what is
@@ -81,7 +86,7 @@ func (s *Service) goOn(ctx context.Context, row sqlc.Stream, rec recorder.Record
 		return errs.New(errs.Conflict, "the channel has a newer broadcast")
 	}
 	s.start(b, s.planAgain(rec, source))
-	b.recordings.restored, b.recordings.told = rec.Summary(), row.Recorded
+	b.recordings.told = row.Recorded
 	b.stream.Restore(restored, epoch)
 	b.timer.Go(b.run)
 	close(b.made)
@@ -105,7 +110,7 @@ func (s *Service) register(b *broadcast) bool {
 func (s *Service) restored(ctx context.Context, rec recorder.Recording) (rungs []live.Restored, source cmaf.Init, err error) {
 	for _, rung := range rec.Rungs {
 		r := live.Restored{Rung: rung.Name}
-		init, err := rec.Init(ctx, s.needs.Objects, rung.Name)
+		init, err := rec.Init(ctx, s.stored, rung.Name)
 		if err != nil {
 			return nil, source, err
 		}

@@ -13,11 +13,11 @@ import (
 // Remux writes a recording as one MP4, its moov first, samples copied. Errors:
 // errs.NotFound when nothing is stored below prefix.
 func (s *Service) Remux(ctx context.Context, prefix string, w io.Writer) (cmaf.Info, error) {
-	rec, err := recorder.List(ctx, s.needs.Objects, strings.TrimSuffix(prefix, "/"))
+	rec, err := recorder.List(ctx, s.stored, strings.TrimSuffix(prefix, "/"))
 	if err != nil {
 		return cmaf.Info{}, err
 	}
-	video, audio := rec.Sources(s.needs.Objects)
+	video, audio := rec.Sources(s.stored)
 	if len(video) == 0 {
 		return cmaf.Info{}, errs.New(errs.NotFound, "the recording has no segments")
 	}

@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path"
 	"slices"
 	"sync"
 	"time"
@@ -135,7 +134,8 @@ type Service struct {
 	tools   transcode.Tools
 	budget  *transcode.Budget
 	stills  *transcode.Stills
-	spill   *recorder.Spill // nil for none
+	spill   *recorder.Spill   // nil for none
+	stored  *recorder.Pending // the object store, and what waits for it
 	origin  live.Origin
 	viewers *viewers
 	vods    *listings
@@ -143,12 +143,15 @@ type Service struct {
 	mu       sync.Mutex
 	live     map[string]*broadcast // by channel
 	ended    map[string]*endedStream
+	storing  map[string]time.Time // streams that are over and their recordings not, since when
+	patience time.Duration        // with a store that does not take the end of a recording
+	slowest  time.Duration        // that a client may take for a step of an answer
 	stopping bool
 
 	running     context.Context // until Shutdown
 	stop        context.CancelFunc
 	background  sync.WaitGroup
-	saying      sync.WaitGroup // events on their way
+	saying      *speaker
 	unsubscribe func()
 }
 
@@ -159,20 +162,25 @@ func New(cfg Config, needs Needs) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg.withDefaults(), needs: needs, log: needs.Log, unsubscribe: func() {},
-		live: map[string]*broadcast{}, ended: map[string]*endedStream{},
-		vods: newListings(needs.Objects),
+		live: map[string]*broadcast{}, ended: map[string]*endedStream{}, storing: map[string]time.Time{},
 	}
 	s.running, s.stop = context.WithCancel(context.Background())
+	s.saying = &speaker{bus: needs.Bus, log: needs.Log}
 	s.viewers = newViewers()
 	s.origin = live.Origin{Fail: s.fail, Stored: s.liveStored}
 	var err error
-	if s.metrics, err = newMetrics(needs.Metrics, s); err != nil {
-		return nil, err
-	}
+	s.slowest = slowestStep
+	s.patience = storeOrLoseWithin
 	if cfg.SpillDir != "" {
+		s.patience = storePatience
 		if s.spill, err = recorder.OpenSpill(cfg.SpillDir, needs.Log); err != nil {
 			return nil, err
 		}
+	}
+	s.stored = recorder.NewPending(needs.Objects, s.spill)
+	s.vods = newListings(s.stored)
+	if s.metrics, err = newMetrics(needs.Metrics, s); err != nil {
+		return nil, err
 	}
 	if s.rtc, err = rtc.New(cfg.Network, needs.Log); err != nil {
 		return nil, err
@@ -228,28 +236,6 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
-// storeLeftFirst stores the segments that an earlier process could not, for a
-// moment before the recordings are looked at, and then in the background.
-func (s *Service) storeLeftFirst(ctx context.Context) {
-	first, cancel := context.WithTimeout(ctx, leftPatience)
-	defer cancel()
-	if s.storeLeft(first) != nil {
-		s.background.Go(func() { _ = s.storeLeft(s.running) }) // it has logged what went wrong
-	}
-}
-
-// storeLeft stores the segments that recorders have left, until none is.
-func (s *Service) storeLeft(ctx context.Context) error {
-	if s.spill == nil {
-		return nil
-	}
-	return s.spill.Recover(ctx, recorder.Recovery{
-		Store: s.needs.Objects, Log: s.log,
-		OnStored: func(prefix, _ string, _ recorder.Segment) { s.vods.forget(path.Base(prefix)) },
-		OnError:  func(error) { s.metrics.storeErrors.Inc() },
-	})
-}
-
 // Shutdown completes the media of all broadcasts and stops. Where a reconnect
 // window is open the next process goes on with them; else they end. It returns
 // when that is done, or with ctx's error.
@@ -275,7 +261,7 @@ func (s *Service) Shutdown(ctx context.Context) error {
 			}
 		}
 		s.background.Wait()
-		s.saying.Wait()
+		s.saying.close()
 		done <- s.rtc.Close()
 	}()
 	select {

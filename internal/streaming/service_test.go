@@ -271,15 +271,17 @@ func (n *node) liveID() string {
 }
 
 // waitEnded waits until the stream's events are all in the outbox.
-func (n *node) waitEnded(id string) {
+func (n *node) waitEnded(id string) { n.waitState(id, "ended") }
+
+// waitState waits for a state of the stream's row.
+func (n *node) waitState(id, state string) {
 	n.t.Helper()
-	eventually(n.t, "the end of "+id, func() bool {
-		for _, name := range n.said(id) {
-			if name == event.StreamEnd {
-				return true
-			}
+	eventually(n.t, id+" is "+state, func() bool {
+		var got string
+		if err := n.db.Read().QueryRow("SELECT state FROM streams WHERE id = $1", id).Scan(&got); err != nil {
+			n.t.Fatal(err)
 		}
-		return false
+		return got == state
 	})
 }
 

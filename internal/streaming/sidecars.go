@@ -140,8 +140,9 @@ type choice struct {
 }
 
 // choose decides how another publisher's frames become those of the broadcast,
-// whose codecs the first one fixed.
-func (s *sidecars) choose(o ingest.Offer) (choice, error) {
+// whose codecs the first one fixed. What the one that it replaces holds of the
+// machine, if there is one, is the new one's to have.
+func (s *sidecars) choose(o ingest.Offer, old *session) (choice, error) {
 	b := s.broadcast
 	c := choice{video: b.video}
 	if b.audio != nil && o.Audio != nil && !sameAudio(*b.audio, *o.Audio) {
@@ -162,7 +163,11 @@ func (s *sidecars) choose(o ingest.Offer) (choice, error) {
 		c.video, c.convert = first, true // as before: its share of the machine is still held
 		return c, nil
 	}
-	made, err := b.service.budget.Decide(transcode.Source{Codec: o.Video[0], Width: expectedWidth, Height: expectedHeight})
+	var held *transcode.Plan
+	if old != nil {
+		held = old.via.made
+	}
+	made, err := b.service.budget.DecideInstead(transcode.Source{Codec: o.Video[0], Width: expectedWidth, Height: expectedHeight}, held)
 	if err != nil {
 		return c, errs.Newf(errs.CodeOf(err), "this broadcast began with %s; send that, or end the broadcast first (%s)", b.video, errs.MessageOf(err))
 	}

@@ -14,7 +14,8 @@ import (
 // States of a stream's row.
 const (
 	stateLive    = "live"
-	stateEnded   = "ended"
+	stateStoring = "storing" // the broadcast is over, and not all of it stored yet
+	stateEnded   = "ended"   // the recording is what it will be
 	stateDeleted = "deleted" // with its video
 )
 
@@ -52,33 +53,40 @@ type ending struct {
 	id, channel string
 	at          int64 // ms since 1970
 	reason      string
-	recording   recorder.Summary
 }
 
-// endStream ends a stream's row and says so, once; did says whether it was now. A
-// recording ends only if there is one.
+// endStream ends a broadcast for everybody and says so, once; did says whether it
+// was now. Its recording may not be stored yet.
 func (s *Service) endStream(ctx context.Context, e ending) (did bool, err error) {
 	err = s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		q := sqlc.New(tx)
-		n, err := q.EndStream(ctx, sqlc.EndStreamParams{
-			EndedAt: e.at, DurationMs: e.recording.DurationMS(), Reason: e.reason, ID: e.id,
-		})
+		n, err := sqlc.New(tx).EndStream(ctx, sqlc.EndStreamParams{EndedAt: e.at, Reason: e.reason, ID: e.id})
 		if did = n > 0; err != nil || !did {
 			return err
 		}
-		if err := tx.Emit(ctx, streamEnded(e.id, e.channel)); err != nil || e.recording.Segments == 0 {
+		return tx.Emit(ctx, streamEnded(e.id, e.channel))
+	})
+	return did && err == nil, err
+}
+
+// endRecording notes what the recording of an ended stream came to and says so,
+// once; did says whether it was now. Nothing is said of a stream without one.
+func (s *Service) endRecording(ctx context.Context, id, channel string, recording recorder.Summary) (did bool, err error) {
+	err = s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		q := sqlc.New(tx)
+		n, err := q.EndRecording(ctx, sqlc.EndRecordingParams{DurationMs: recording.DurationMS(), ID: id})
+		if did = n > 0; err != nil || !did || recording.Segments == 0 {
 			return err
 		}
-		first, err := q.MarkRecorded(ctx, e.id)
+		first, err := q.MarkRecorded(ctx, id)
 		if err != nil {
 			return err
 		}
-		if first > 0 { // the process was killed before it could say so
-			if err := tx.Emit(ctx, recordingStarted(e.id, e.channel)); err != nil {
+		if first > 0 { // it could not be said with the first segment
+			if err := tx.Emit(ctx, recordingStarted(id, channel)); err != nil {
 				return err
 			}
 		}
-		return tx.Emit(ctx, recordingEnded(e.id, e.channel, e.recording.DurationMS()))
+		return tx.Emit(ctx, recordingEnded(id, channel, recording.DurationMS()))
 	})
 	return did && err == nil, err
 }
@@ -92,7 +100,7 @@ func (s *Service) row(ctx context.Context, id string) (sqlc.Stream, error) {
 	return row, err
 }
 
-// unfinished returns this node's rows that say live.
+// unfinished returns this node's rows that say live or storing.
 func (s *Service) unfinished(ctx context.Context) ([]sqlc.Stream, error) {
 	return sqlc.New(s.needs.DB.Read()).UnfinishedStreams(ctx, s.cfg.Node)
 }

@@ -3,8 +3,11 @@ package streaming
 import (
 	"context"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
@@ -33,11 +36,23 @@ func TestRows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// st-4 has a segment that the object store has not taken yet.
+		folder := t.TempDir()
+		waiting := recorder.Prefix("c", "st-4") + "/source/" + recorder.Segment{Epoch: 4, StartMS: 1000, Ticks: 270_000, Init: 1}.Name()
+		if err := os.WriteFile(filepath.Join(folder, strings.ReplaceAll(waiting, "/", "~")+"~10"), []byte("0123456789"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		spill, err := recorder.OpenSpill(folder, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
 		s := &Service{
 			cfg: Config{Node: "node-1"}, needs: Needs{DB: db, Objects: objects, Channels: &counting{}},
-			log: slog.New(slog.DiscardHandler), vods: newListings(objects), live: map[string]*broadcast{},
+			log: slog.New(slog.DiscardHandler), live: map[string]*broadcast{}, storing: map[string]time.Time{},
+			spill: spill, stored: recorder.NewPending(objects, spill),
 		}
-		for i, id := range []string{"st-1", "st-2", "st-3"} {
+		s.vods = newListings(s.stored)
+		for i, id := range []string{"st-1", "st-2", "st-3", "st-4"} {
 			if epoch, err := s.insertStream(ctx, id, "c"); err != nil || epoch != int64(i+1) {
 				t.Fatalf("epoch %d, %v", epoch, err)
 			}
@@ -46,12 +61,20 @@ func TestRows(t *testing.T) {
 			if err := s.markRecorded(ctx, "st-1", "c"); err != nil {
 				t.Fatal(err)
 			}
-			e := ending{id: "st-1", channel: "c", at: 5, reason: "over", recording: recorder.Summary{Segments: 2, Ticks: 900_000}}
-			if _, err := s.endStream(ctx, e); err != nil {
+			if _, err := s.endStream(ctx, ending{id: "st-1", channel: "c", at: 5, reason: "over"}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		row, err := s.row(ctx, "st-1")
+		if err != nil || row.State != stateStoring || !row.Recorded || row.DurationMs != 0 || row.EndedAt != 5 || row.Reason != "over" {
+			t.Errorf("%+v %v", row, err)
+		}
+		for range 2 {
+			if _, err := s.endRecording(ctx, "st-1", "c", recorder.Summary{Segments: 2, Ticks: 900_000}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		row, err = s.row(ctx, "st-1")
 		if err != nil || row.State != stateEnded || !row.Recorded || row.DurationMs != 10_000 || row.EndedAt != 5 || row.Reason != "over" {
 			t.Errorf("%+v %v", row, err)
 		}
@@ -74,9 +97,23 @@ func TestRows(t *testing.T) {
 		if row, err := s.row(ctx, "st-3"); err != nil || row.State != stateEnded || row.Recorded || row.DurationMs != 0 {
 			t.Errorf("%+v %v", row, err)
 		}
+		if row, err := s.row(ctx, "st-4"); err != nil || row.State != stateStoring || row.Recorded || row.EndedAt != 4000 || s.storingCount() != 1 {
+			t.Errorf("%+v %v", row, err)
+		}
+		if err := spill.Recover(ctx, recorder.Recovery{Store: objects, Log: s.log}); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := s.recover(ctx, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if row, err := s.row(ctx, "st-4"); err != nil || row.State != stateEnded || !row.Recorded || row.DurationMs != 3000 || s.storingCount() != 0 {
+			t.Errorf("%+v %v", row, err)
+		}
 		var n int
-		if err := db.Read().QueryRow("SELECT COUNT(*) FROM outbox").Scan(&n); err != nil || n != 4+4+2 {
-			t.Errorf("%d events were said, not 10: %v", n, err)
+		if err := db.Read().QueryRow("SELECT COUNT(*) FROM outbox").Scan(&n); err != nil || n != 4+4+2+4 {
+			t.Errorf("%d events were said, not 14: %v", n, err)
 		}
 		deleted := event.New(event.VideoDeleted{ChannelName: "c", ID: "st-1"})
 		for range 2 {

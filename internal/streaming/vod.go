@@ -5,11 +5,9 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"net/http"
 	"path"
-	"strings"
-	"sync"
-	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
@@ -24,12 +22,6 @@ const (
 	cacheMedia    = "public, max-age=3600"
 	cachePrivate  = "private, no-cache"
 )
-
-// segmentTimeout is how long a client may take for one segment.
-const segmentTimeout = 2 * time.Minute
-
-// keptListings is how many listings are remembered.
-const keptListings = 128
 
 // viewable is a recording that who asks may play.
 type viewable struct {
@@ -55,7 +47,7 @@ func (s *Service) access(ctx context.Context, video string) (viewable, error) {
 		return v, err
 	case err != nil, row.State == stateDeleted, row.State == stateEnded && !row.Recorded:
 		return v, errs.Newf(errs.NotFound, "there is no video %q", video)
-	case row.State == stateLive:
+	case row.State == stateLive: // while it is stored, what waits can be played too
 		return v, errs.Newf(errs.NotFound, "the video %q is not there yet: it is live at /live/%s/master.m3u8", video, row.Channel)
 	}
 	v.prefix = row.Prefix
@@ -119,7 +111,7 @@ func (s *Service) vodMaster(w http.ResponseWriter, r *http.Request, v viewable) 
 	if aacOnly(r) {
 		set = recorder.AACSet
 	}
-	live.SendPlaylist(w, r, rec.masters[set], v.cache(cachePlaylist))
+	rec.masters[set].Send(w, r, v.cache(cachePlaylist))
 	return nil
 }
 
@@ -146,15 +138,11 @@ func (s *Service) vodMedia(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Service) vodPlaylist(w http.ResponseWriter, r *http.Request, v viewable, rung string, view recorder.View) error {
-	rec, err := s.vods.get(r.Context(), v)
+	text, err := s.vods.playlist(r.Context(), v, rung, view)
 	if err != nil {
 		return err
 	}
-	m, err := rec.Playlist(rung, view)
-	if err != nil {
-		return err
-	}
-	live.SendPlaylist(w, r, m.AppendTo(nil), v.cache(cachePlaylist))
+	text.Send(w, r, v.cache(cachePlaylist))
 	return nil
 }
 
@@ -170,19 +158,14 @@ func (s *Service) serveStored(w http.ResponseWriter, r *http.Request, m storedMe
 	if err != nil {
 		return err
 	}
-	// As in live, a slow consumer is cut; it may ask again for the rest.
-	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(time.Now().Add(segmentTimeout))
-	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }()
 	if m.view == recorder.Whole {
 		return s.serveObject(w, r, key, o)
 	}
-	data, info, err := recorder.ReadVideoOnly(r.Context(), s.needs.Objects, key)
+	data, info, err := recorder.ReadVideoOnly(r.Context(), s.stored, key)
 	if err != nil {
 		return missing(r, err)
 	}
-	o.head(w, info)
-	http.ServeContent(w, r, "", info.ModTime, bytes.NewReader(data))
+	s.serve(w, r, info, o, bytes.NewReader(data))
 	return nil
 }
 
@@ -192,14 +175,22 @@ type object struct{ cache, contentType string }
 // serveObject serves an object, ranges of it too. The files of the object store
 // go out by sendfile, so nothing may stand between.
 func (s *Service) serveObject(w http.ResponseWriter, r *http.Request, key string, o object) error {
-	file, err := s.needs.Objects.Open(r.Context(), key)
+	file, err := s.stored.Open(r.Context(), key)
 	if err != nil {
 		return missing(r, err)
 	}
 	defer func() { _ = file.Close() }() // it was only read
-	o.head(w, file.Info)
-	http.ServeContent(w, r, "", file.ModTime, file.ReadSeekCloser)
+	s.serve(w, r, file.Info, o, file.ReadSeekCloser)
 	return nil
+}
+
+// serve answers with an object's content. A client that does not take it is cut; it
+// may ask again for the rest.
+func (s *Service) serve(w http.ResponseWriter, r *http.Request, info blob.Info, o object, content io.ReadSeeker) {
+	paced := newPacedWriter(w, s.slowest)
+	defer paced.done()
+	o.head(paced, info)
+	http.ServeContent(paced, r, "", info.ModTime, content)
 }
 
 func (o object) head(w http.ResponseWriter, info blob.Info) {
@@ -221,67 +212,4 @@ func etag(info blob.Info) string {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s %d %d", info.Key, info.Size, info.ModTime.UnixNano())
 	return fmt.Sprintf(`"%x"`, h.Sum64())
-}
-
-// listings remembers the listings of recordings, which do not change any more
-// once their stream has ended.
-type listings struct {
-	objects blob.Store
-
-	mu    sync.Mutex
-	kept  map[string]keptRecording
-	order []string // of first use
-}
-
-// keptRecording is a listing with its multivariant playlists.
-type keptRecording struct {
-	recorder.Recording
-	masters map[recorder.Set][]byte
-}
-
-func newListings(objects blob.Store) *listings {
-	return &listings{objects: objects, kept: map[string]keptRecording{}}
-}
-
-// get returns a recording. Errors: errs.NotFound when nothing is stored.
-func (c *listings) get(ctx context.Context, v viewable) (keptRecording, error) {
-	c.mu.Lock()
-	rec, ok := c.kept[v.video]
-	c.mu.Unlock()
-	if ok {
-		return rec, nil
-	}
-	listed, err := recorder.List(ctx, c.objects, strings.TrimSuffix(v.prefix, "/"))
-	if err != nil {
-		return rec, err
-	}
-	if len(listed.Rungs) == 0 {
-		return rec, errs.Newf(errs.NotFound, "the video %q has no recording", v.video)
-	}
-	rec = keptRecording{Recording: listed, masters: map[recorder.Set][]byte{}}
-	for _, set := range []recorder.Set{recorder.AllSets, recorder.AACSet} {
-		m, err := listed.Multivariant(ctx, c.objects, set)
-		if err != nil {
-			return rec, err
-		}
-		rec.masters[set] = m.AppendTo(nil)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.kept[v.video]; !ok {
-		c.kept[v.video] = rec
-		c.order = append(c.order, v.video)
-	}
-	if len(c.order) > keptListings {
-		delete(c.kept, c.order[0])
-		c.order = c.order[1:]
-	}
-	return rec, nil
-}
-
-// forget drops a listing whose objects are deleted.
-func (c *listings) forget(video string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.kept, video)
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pion/webrtc/v4"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/streamtest"
@@ -144,6 +146,7 @@ func TestWHIPSession(t *testing.T) {
 	}
 	p := n.publish(streamtest.Options{Clips: []*streamtest.Clip{m.small}})
 	id := n.liveID()
+	n.waitMedia(id, 200*time.Millisecond) // who has sent nothing yet is replaced
 
 	_, err := streamtest.Publish(context.Background(), n.whip(), key, streamtest.Options{Clips: []*streamtest.Clip{m.small}})
 	if refused := new(streamtest.StatusError); !errors.As(err, &refused) || refused.Status != 409 || !strings.Contains(refused.Body, "already broadcasting") {
@@ -184,6 +187,30 @@ func TestWHIPSession(t *testing.T) {
 	if status, _, _ := n.do(http.MethodDelete, p.Location(), "", auth, bearer); status != 404 {
 		t.Errorf("a second DELETE: %d", status)
 	}
+}
+
+// TestHalfOpen begins a session whose client is never heard again: it ends, and
+// leaves nothing.
+func TestHalfOpen(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, t.TempDir(), streaming.Config{NoMediaTimeout: 500 * time.Millisecond, ReconnectWindow: time.Hour})
+	bearer := "Bearer " + key
+	status, header, body := n.do(http.MethodPost, n.whip(), offer(t, webrtc.MimeTypeH264, webrtc.MimeTypeOpus), content, sdp, auth, bearer)
+	if status != http.StatusCreated {
+		t.Fatal(status, body)
+	}
+	id := n.liveID()
+	n.waitEnded(id)
+	if said := n.said(id); !slices.Equal(said, []string{event.StreamStart, event.StreamEnd}) {
+		t.Errorf("said was %v", said)
+	}
+	if live := n.service.Live(); len(live) != 0 {
+		t.Errorf("%+v is live", live)
+	}
+	eventually(t, "the session is gone", func() bool {
+		status, _, _ := n.do(http.MethodDelete, n.url+header.Get("Location"), "", auth, bearer)
+		return status == http.StatusNotFound
+	})
 }
 
 // TestOwner publishes as the signed-in owner, without a key.

@@ -299,6 +299,12 @@ func TestWrongIngest(t *testing.T) {
 	refused("no channel", n.URL+"/whip/nobody", u.Channel.StreamKey, http.StatusNotFound)
 	p := publish(t, n, u, 0)
 	liveStream(t, n, u)
+	harness.Eventually(t, "media comes", func() error { // until then another one takes over
+		if p.Sent() < time.Second {
+			return fmt.Errorf("%s were sent", p.Sent())
+		}
+		return nil
+	})
 	refused("a second publisher", n.WHIP(u), u.Channel.StreamKey, http.StatusConflict)
 	if err := p.Stop(t.Context()); err != nil {
 		t.Fatal(err)

@@ -50,7 +50,7 @@ type Health struct {
 	Reordered   bool              // it has B-frames
 	FrameRate   float64           // frames per second; 0 in the first seconds
 	KeyInterval time.Duration     // between the last two key frames, or since the last one if that is longer
-	LongGOP     bool              // segments were cut without a key frame: players start late
+	LongGOP     bool              // the segment that is being made begins without a key frame: players start late
 }
 
 // Health tells how the session sends.
@@ -60,7 +60,7 @@ func (x *Session) Health(now time.Time) Health {
 	h := x.health
 	out := Health{
 		Video: h.config, Reordered: h.reordered, FrameRate: h.rate, KeyInterval: h.keyInterval,
-		LongGOP: x.stream.packager.window.dependent(),
+		LongGOP: x.stream.session == x && x.stream.packager.cutWithoutKey(),
 	}
 	if d := now.Sub(h.since); d > 2*rateWindow && h.rate > 0 { // hardly any frame comes
 		out.FrameRate = float64(h.frames) / d.Seconds()

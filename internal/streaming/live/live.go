@@ -186,6 +186,14 @@ func (s *Stream) Lose(rung string, epoch int64, msn uint64) {
 	}
 }
 
+// Release lets go of the media of a stream that has ended; its playlists stay, and
+// Origin.Stored serves what they name.
+func (s *Stream) Release() {
+	for _, w := range s.windows {
+		w.releaseAll()
+	}
+}
+
 // End completes the last segment and the playlists. What comes later is dropped.
 func (s *Stream) End() { s.complete((*window).end) }
 

@@ -271,6 +271,20 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
+// Playlist is a playlist that is kept, compressed once.
+type Playlist struct{ body body }
+
+// NewPlaylist keeps a playlist.
+func NewPlaylist(text []byte) *Playlist { return &Playlist{compress(text)} }
+
+// Size is the bytes that it takes.
+func (p *Playlist) Size() int { return len(p.body.plain) + len(p.body.gzipped) }
+
+// Send answers with it, compressed if the client takes that.
+func (p *Playlist) Send(w http.ResponseWriter, r *http.Request, cache string) {
+	sendPlaylist(w, r, &p.body, cache)
+}
+
 // SendPlaylist answers with a playlist that is not kept, compressed if the
 // client takes it.
 func SendPlaylist(w http.ResponseWriter, r *http.Request, playlist []byte, cache string) {

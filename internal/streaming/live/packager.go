@@ -248,6 +248,9 @@ func (p *packager) align(key bool) {
 	}
 }
 
+// cutWithoutKey says whether the open segment begins without a key frame.
+func (p *packager) cutWithoutKey() bool { return p.segment != nil && p.segment.Dependent }
+
 func (p *packager) follow(op cutOp) {
 	op.made = p.now
 	for _, f := range p.followers {

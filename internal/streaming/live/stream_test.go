@@ -79,6 +79,10 @@ type scenario struct {
 	skew    time.Duration // video arrives later than audio by
 	reports bool
 	large   int // frame number where the picture size changes, 0: never
+	// Both clocks jump by so much after half the time; audio begins near the end
+	// of its timestamps, as video does always.
+	jump time.Duration
+	wrap bool
 }
 
 // run plays a scenario, checking the playlist at every step.
@@ -98,6 +102,13 @@ func (sc scenario) run(t *testing.T) (testStream, *recorded) {
 		}
 		return at + time.Duration(rnd.Int63n(int64(sc.jitter)))
 	}
+	// stamp is a time by the publisher's clocks, in ticks of rate.
+	stamp := func(at time.Duration, rate int64) uint32 {
+		if sc.jump != 0 && at >= sc.length/2 {
+			at += sc.jump
+		}
+		return uint32(int64(at/time.Microsecond) * rate / 1_000_000)
+	}
 	var last time.Duration
 	frames := int(sc.rate * sc.length.Seconds())
 	for i := range frames {
@@ -107,7 +118,7 @@ func (sc scenario) run(t *testing.T) (testStream, *recorded) {
 		}
 		last = max(last, jittered(at)+sc.skew)
 		steps = append(steps, step{last, func(now time.Time) {
-			f := frame.Video{Data: []byte{0, 0, 0, 2, 0x41, 0}, Timestamp: 4_294_900_000 + uint32(at*9/100_000), Arrival: now}
+			f := frame.Video{Data: []byte{0, 0, 0, 2, 0x41, 0}, Timestamp: 4_294_900_000 + stamp(at, 90_000), Arrival: now}
 			if i%sc.gop == 0 {
 				f.Key, f.Config, f.Data = true, avc(spsSmall), []byte{0, 0, 0, 2, 0x65, 0}
 				if sc.large > 0 && i >= sc.large {
@@ -127,7 +138,10 @@ func (sc scenario) run(t *testing.T) (testStream, *recorded) {
 		}
 		last = max(last, jittered(at))
 		steps = append(steps, step{last, func(now time.Time) {
-			ts := uint32(at * 48 / 1_000_000)
+			ts := stamp(at, 48_000)
+			if sc.wrap {
+				ts += 4_294_900_000
+			}
 			s.Session.Audio(frame.Audio{Data: []byte{0xfc, 1, 2}, Timestamp: ts, Arrival: now})
 			if sc.reports && at%time.Second == 0 {
 				s.AudioReport(frame.Report{NTP: ntp(begin.Add(at)), Timestamp: ts})
@@ -206,6 +220,12 @@ func TestContiguous(t *testing.T) {
 		"audio begins late":        {rate: 30, gop: 60, audio: func(at time.Duration) bool { return at > 2*time.Second }},
 		"video stands still":       {rate: 30, gop: 60, video: between(2*time.Second, 4*time.Second)},
 		"video stands still alone": {rate: 30, gop: 60, noAudio: true, video: between(2*time.Second, 2700*time.Millisecond)},
+		"120 fps":                  {rate: 120, gop: 240},
+		"240 fps":                  {rate: 240, gop: 480, jitter: 5 * time.Millisecond},
+		"1000 fps":                 {rate: 1000, gop: 2000},
+		"clocks jump back":         {rate: 30, gop: 60, jump: -time.Hour},
+		"clocks jump ahead":        {rate: 30, gop: 60, jump: 5 * time.Hour, jitter: 20 * time.Millisecond},
+		"timestamps wrap":          {rate: 30, gop: 60, wrap: true, reports: true},
 		"GOP of 10 s":              {rate: 30, gop: 300},
 		"new size":                 {rate: 30, gop: 60, large: 120},
 		"new size early":           {rate: 30, gop: 15, large: 15},

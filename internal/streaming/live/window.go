@@ -154,12 +154,6 @@ func (w *window) align(key bool) {
 	w.publish()
 }
 
-func (w *window) dependent() bool {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	return w.unaligned
-}
-
 func (w *window) openSegment(s *Segment) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -270,7 +264,28 @@ func (w *window) lose(epoch int64, msn uint64) {
 	if s := w.find(epoch, msn); s != nil {
 		s.lost = true
 		w.losses++
+		if w.ended && s.released {
+			w.publish()
+		}
 	}
+}
+
+// releaseAll forgets the bytes of all segments of a stream that has ended. Its
+// playlists name whole segments from then on.
+func (w *window) releaseAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.ended || w.held == 0 {
+		return
+	}
+	for _, s := range w.segments[len(w.segments)-w.held:] {
+		s.release(true)
+		if s.lost {
+			w.losses++
+		}
+	}
+	w.held, w.bytes = 0, 0
+	w.publish()
 }
 
 func (w *window) end() {

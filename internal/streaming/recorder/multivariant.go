@@ -143,6 +143,7 @@ func (d *rungFacts) read(ctx context.Context, store blob.Store, dir string, segm
 		d.addInit(init)
 	}
 	d.average = bitrate(size, length)
+	d.peak = max(d.peak, d.average) // the rate of a very short segment is not known
 	return d.sample(ctx, store, path.Join(dir, segments[len(segments)/2].Name()))
 }
 

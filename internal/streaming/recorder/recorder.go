@@ -19,6 +19,8 @@ type Config struct {
 	Budget *Budget
 	// Spill is where segments go that find no room in memory; nil for nowhere.
 	Spill *Spill
+	// Pending, if not nil, shows to readers what waits in the recorder.
+	Pending *Pending
 	// PutTimeout is how long the store may take for a small object,
 	// DefaultPutTimeout if 0.
 	PutTimeout time.Duration
@@ -81,9 +83,15 @@ func New(cfg Config) *Recorder {
 		cfg: cfg, budget: budget, cancel: cancel,
 		done: make(chan struct{}), wake: make(chan struct{}, 1), puts: newPuts(),
 	}
+	if cfg.Pending != nil {
+		cfg.Pending.add(r)
+	}
 	go func() {
 		defer close(r.done)
 		r.run(ctx)
+		if cfg.Pending != nil {
+			cfg.Pending.remove(r)
+		}
 	}()
 	return r
 }

@@ -17,17 +17,19 @@ import (
 type Recovery struct {
 	Store      blob.Store
 	PutTimeout time.Duration // of a small object; DefaultPutTimeout if 0
-	// OnStored hears of every segment, OnError of every failed attempt; either may
-	// be nil.
+	// OnStored hears of every segment, OnLost of every one whose file turns out to
+	// be damaged, OnError of every failed attempt; each may be nil.
 	OnStored func(prefix, rung string, s Segment)
+	OnLost   func(prefix, rung string, s Segment)
 	OnError  func(error)
 	Log      *slog.Logger
 }
 
 // Recover stores what was left in the folder before it was called, and deletes
 // it there. It tries again until all is stored or ctx is done, whose error it
-// then returns. It leaves alone what belongs to recorders that run. Segments of
-// different recordings may mix; those of one come in the order of playing.
+// then returns. It leaves alone what belongs to recorders that run. The segments
+// of a recording come in the order of playing; after a failure another recording
+// has its turn, so that one which is not taken does not hold up all others.
 func (s *Spill) Recover(ctx context.Context, r Recovery) error {
 	select {
 	case s.busy <- struct{}{}:
@@ -36,18 +38,27 @@ func (s *Spill) Recover(ctx context.Context, r Recovery) error {
 		return ctx.Err()
 	}
 	names := newNames()
-	retry := firstRetry
+	for _, o := range s.takeDamaged() {
+		tell(r.OnLost, names, o)
+	}
+	retry, failed := firstRetry, ""
 	for {
-		o, ok := s.next()
+		o, ok := s.next(failed)
 		if !ok {
 			return nil
 		}
-		err := s.storeLeft(ctx, r, o)
-		if err == nil {
+		stored, err := s.storeLeft(ctx, r, o)
+		switch {
+		case err != nil:
+		case stored:
 			retry = firstRetry
-			tellStored(r, names, o)
+			tell(r.OnStored, names, o)
+			continue
+		default:
+			tell(r.OnLost, names, o)
 			continue
 		}
+		failed = prefixOf(o.key)
 		r.Log.Warn("storing what an earlier recording left", "key", o.key, "waiting", s.Left(), "error", err)
 		if r.OnError != nil {
 			r.OnError(err)
@@ -63,28 +74,30 @@ func (s *Spill) Recover(ctx context.Context, r Recovery) error {
 
 // storeLeft stores an object and forgets it. One whose file cannot be read is
 // forgotten too, which is no error: it would stand in the way of all others.
-func (s *Spill) storeLeft(ctx context.Context, r Recovery, o spilled) error {
-	err := putFile(ctx, r.Store, o, r.PutTimeout)
+func (s *Spill) storeLeft(ctx context.Context, r Recovery, o spilled) (stored bool, err error) {
+	err = putFile(ctx, r.Store, o, r.PutTimeout)
 	var unreadable *readError
 	if errors.As(err, &unreadable) {
 		r.Log.Error("a segment of a recording is lost: its file cannot be read", "key", o.key, "error", err)
-		err = nil
+		s.done(o)
+		return false, nil
 	}
 	if err == nil {
 		s.done(o)
 	}
-	return err
+	return err == nil, err
 }
 
-func tellStored(r Recovery, names names, o spilled) {
+// tell tells of an object if it is a segment.
+func tell(whom func(prefix, rung string, s Segment), names names, o spilled) {
 	dir, name := path.Split(o.key)
 	segment, ok := names.parse(name)
-	if !ok || r.OnStored == nil {
+	if !ok || whom == nil {
 		return
 	}
 	segment.Size = o.size
 	prefix, rung := path.Split(strings.TrimSuffix(dir, "/"))
-	r.OnStored(strings.TrimSuffix(prefix, "/"), rung, segment)
+	whom(strings.TrimSuffix(prefix, "/"), rung, segment)
 }
 
 // putFile stores an object of the folder. Errors: *readError when the file is

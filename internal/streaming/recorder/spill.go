@@ -35,8 +35,9 @@ type Spill struct {
 	disk func(dir string) (free, total int64, err error)
 	busy chan struct{} // held by Recover
 
-	mu   sync.Mutex
-	left []spilled
+	mu      sync.Mutex
+	left    []spilled
+	damaged []spilled // found so, and not told of yet
 }
 
 // spilled is an object in the folder.
@@ -68,6 +69,9 @@ func OpenSpill(dir string, log *slog.Logger) (*Spill, error) {
 			log.Warn("a segment that waited for the object store was not written whole and is discarded", "file", entry.Name())
 			if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil {
 				return nil, err
+			}
+			if o.key != "" {
+				s.damaged = append(s.damaged, o)
 			}
 		}
 	}
@@ -157,20 +161,40 @@ func (s *Spill) Left() int {
 	return len(s.left)
 }
 
-// next returns the object that Recover stores next: init segments before what
+// takeDamaged returns what was found damaged, once.
+func (s *Spill) takeDamaged() []spilled {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	damaged := s.damaged
+	s.damaged = nil
+	return damaged
+}
+
+// next returns the object that Recover stores next: the recordings in turn, that
+// after the one which failed first; of a recording init segments before what
 // they belong to, then segments in the order of playing.
-func (s *Spill) next() (spilled, bool) {
+func (s *Spill) next(failed string) (spilled, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.left) == 0 {
 		return spilled{}, false
 	}
+	order := func(first bool) int {
+		if first {
+			return -1
+		}
+		return 1
+	}
 	return slices.MinFunc(s.left, func(a, b spilled) int {
-		if ai, bi := isInit(a.key), isInit(b.key); ai != bi {
-			if ai {
-				return -1
+		ap, bp := prefixOf(a.key), prefixOf(b.key)
+		if ap != bp {
+			if al, bl := ap > failed, bp > failed; al != bl {
+				return order(al)
 			}
-			return 1
+			return strings.Compare(ap, bp)
+		}
+		if ai, bi := isInit(a.key), isInit(b.key); ai != bi {
+			return order(ai)
 		}
 		return strings.Compare(a.key, b.key)
 	}), true

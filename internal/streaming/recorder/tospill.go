@@ -8,19 +8,31 @@ import (
 // How long nothing is spilled after it failed.
 const spillPause = 5 * time.Second
 
-// spill writes the oldest objects to disk when memory is tight. What is being
-// stored gets its file too, so that what is on disk has no holes and misses no
-// init segment.
+// spill writes the oldest objects to disk when memory is tight, and all of them
+// when the recording is over and the store fails: a kill shall not cost its end.
+// What is being stored gets its file too, so that what is on disk has no holes and
+// misses no init segment.
 func (r *Recorder) spill() {
 	if r.cfg.Spill == nil || time.Now().Before(r.puts.spillAt) {
 		return
 	}
-	for r.budget.tight() {
+	for tight := r.budget.tight(); tight || r.failsAtTheEnd(); tight = r.budget.tight() {
 		o, key, data := r.toSpill()
-		if o == nil || !r.makeRoom(o.size) || !r.toFile(o, key, data) {
+		if o == nil || !r.hasRoom(o.size) && !(tight && r.makeRoom(o.size)) || !r.toFile(o, key, data) {
 			return
 		}
 	}
+}
+
+// hasRoom says whether there is room on disk without giving anything up.
+func (r *Recorder) hasRoom(size int64) bool { return r.cfg.Spill.room(r.budget.spillRoom()) >= size }
+
+// failsAtTheEnd says whether nothing more comes, and the store did not take the last
+// object.
+func (r *Recorder) failsAtTheEnd() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.finished && r.puts.failures > 0
 }
 
 // toSpill returns the oldest object that has no file.

@@ -9,25 +9,37 @@ import (
 	"context"
 )
 
-const endStream = `-- name: EndStream :execrows
-UPDATE streams SET state = 'ended', ended_at = $1, duration_ms = $2, reason = $3 WHERE id = $4 AND state = 'live'
+const endRecording = `-- name: EndRecording :execrows
+UPDATE streams SET state = 'ended', duration_ms = $1 WHERE id = $2 AND state = 'storing'
 `
 
-type EndStreamParams struct {
-	EndedAt    int64
+type EndRecordingParams struct {
 	DurationMs int64
-	Reason     string
 	ID         string
 }
 
-// Counts once.
+// Counts once: when all of it is stored, or given up.
+func (q *Queries) EndRecording(ctx context.Context, arg EndRecordingParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, endRecording, arg.DurationMs, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const endStream = `-- name: EndStream :execrows
+UPDATE streams SET state = 'storing', ended_at = $1, reason = $2 WHERE id = $3 AND state = 'live'
+`
+
+type EndStreamParams struct {
+	EndedAt int64
+	Reason  string
+	ID      string
+}
+
+// Counts once. The recording ends later.
 func (q *Queries) EndStream(ctx context.Context, arg EndStreamParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, endStream,
-		arg.EndedAt,
-		arg.DurationMs,
-		arg.Reason,
-		arg.ID,
-	)
+	result, err := q.db.ExecContext(ctx, endStream, arg.EndedAt, arg.Reason, arg.ID)
 	if err != nil {
 		return 0, err
 	}
@@ -121,7 +133,7 @@ func (q *Queries) Stream(ctx context.Context, id string) (Stream, error) {
 }
 
 const unfinishedStreams = `-- name: UnfinishedStreams :many
-SELECT id, channel, node, epoch, state, prefix, recorded, started_at, ended_at, duration_ms, reason FROM streams WHERE node = $1 AND state = 'live' ORDER BY started_at
+SELECT id, channel, node, epoch, state, prefix, recorded, started_at, ended_at, duration_ms, reason FROM streams WHERE node = $1 AND state IN ('live', 'storing') ORDER BY started_at
 `
 
 func (q *Queries) UnfinishedStreams(ctx context.Context, node string) ([]Stream, error) {

@@ -50,15 +50,22 @@ type Plan struct {
 	Cost      float64         // cores
 	Decisions []Decision
 
-	release func()
-	drop    func(cost float64)
+	budget *Budget // nil for a plan that holds nothing
+	held   bool    // under the budget's lock
 }
 
 // Release gives the share back. It may be called again.
-func (p *Plan) Release() { p.release() }
+func (p *Plan) Release() {
+	if p.budget == nil {
+		return
+	}
+	p.budget.mu.Lock()
+	defer p.budget.mu.Unlock()
+	p.budget.free(p)
+}
 
 // NoPlan is a plan of no sidecars.
-func NoPlan() *Plan { return &Plan{release: func() {}} }
+func NoPlan() *Plan { return &Plan{} }
 
 // Drop takes out what the stream does not want after all, by Decision.What, and
 // gives its share back. It is not for use together with another call.
@@ -67,7 +74,7 @@ func (p *Plan) Drop(what string) {
 	if i < 0 {
 		return
 	}
-	p.drop(p.Decisions[i].Cost)
+	p.shrink(p.Decisions[i].Cost)
 	p.Decisions = slices.Delete(p.Decisions, i, i+1)
 	p.Rungs = slices.DeleteFunc(p.Rungs, func(r Rung) bool { return r.Name == what })
 	if p.Top != nil && p.Top.Name == what {
@@ -75,6 +82,19 @@ func (p *Plan) Drop(what string) {
 	}
 	if p.Audio != 0 && p.Audio.String() == what {
 		p.Audio = 0
+	}
+}
+
+// shrink gives a part of the share back.
+func (p *Plan) shrink(cost float64) {
+	if p.budget == nil {
+		return
+	}
+	p.budget.mu.Lock()
+	defer p.budget.mu.Unlock()
+	if p.held {
+		p.Cost -= cost
+		p.budget.used = max(0, p.budget.used-cost)
 	}
 }
 
@@ -126,10 +146,18 @@ func (b *Budget) Usage() Usage {
 // H264 of a source in another codec comes first and must be had:
 // errs.Unsupported when ffmpeg cannot make it, errs.Unavailable when there is no
 // room; nothing is taken then. All else is left out where it cannot be had.
-func (b *Budget) Decide(s Source) (*Plan, error) {
+func (b *Budget) Decide(s Source) (*Plan, error) { return b.DecideInstead(s, nil) }
+
+// DecideInstead is Decide for what comes in the place of another plan, which may
+// be nil: that one's share counts as free. It is given back when there is a new
+// plan, and stays as it is when there is none.
+func (b *Budget) DecideInstead(s Source, old *Plan) (*Plan, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d := deciding{budget: b, source: s, plan: &Plan{}}
+	d := deciding{budget: b, source: s, plan: &Plan{budget: b}}
+	if old != nil && old.held {
+		d.freed = old.Cost
+	}
 	err := d.top()
 	if err == nil {
 		d.audio()
@@ -145,30 +173,20 @@ func (b *Budget) Decide(s Source) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.hold(d.plan)
+	if old != nil {
+		b.free(old)
+	}
+	b.used += d.plan.Cost
+	b.streams++
+	d.plan.held = true
 	return d.plan, nil
 }
 
-// hold takes the share of a plan, and has the plan give it back.
-func (b *Budget) hold(p *Plan) {
-	b.used += p.Cost
-	b.streams++
-	held := true
-	p.release = func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if held {
-			held = false
-			b.used, b.streams = max(0, b.used-p.Cost), b.streams-1
-		}
-	}
-	p.drop = func(cost float64) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if held {
-			p.Cost -= cost
-			b.used = max(0, b.used-cost)
-		}
+// free gives the share of a plan back, once. The caller holds mu.
+func (b *Budget) free(p *Plan) {
+	if p.held {
+		p.held = false
+		b.used, b.streams = max(0, b.used-p.Cost), b.streams-1
 	}
 }
 
@@ -177,7 +195,11 @@ type deciding struct {
 	budget *Budget
 	source Source
 	plan   *Plan
+	freed  float64 // cores of the plan that this one replaces
 }
+
+// used is what others hold and this plan takes.
+func (d *deciding) used() float64 { return d.budget.used - d.freed + d.plan.Cost }
 
 // top plans H264 of another codec.
 func (d *deciding) top() error {
@@ -265,12 +287,12 @@ func (d *deciding) rung(name string, height int) Rung {
 }
 
 func (d *deciding) fits(cost float64) bool {
-	return d.budget.used+d.plan.Cost+cost <= d.budget.cores
+	return d.used()+cost <= d.budget.cores
 }
 
 // load says how busy the server is.
 func (d *deciding) load(cost float64) string {
-	return fmt.Sprintf("it takes %.2f cores, and %.2f of the %.2f for transcoding are taken", cost, d.budget.used+d.plan.Cost, d.budget.cores)
+	return fmt.Sprintf("it takes %.2f cores, and %.2f of the %.2f for transcoding are taken", cost, d.used(), d.budget.cores)
 }
 
 func (d *deciding) grant(what string, cost float64, why string) {
