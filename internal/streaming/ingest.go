@@ -138,7 +138,7 @@ func (s *Service) start(b *broadcast, plan *plan) {
 	b.pictures = newPictures(b)
 	b.stream = live.New(live.Config{
 		ID: b.id, Channel: b.channel, PartTarget: s.cfg.PartTarget, Audio: b.audio,
-		Rungs: plan.rungNames(), AAC: plan.aac(),
+		Rungs: plan.rungNames(), AAC: plan.aac(), Gone: plan.gone,
 		OnInit: b.recordings.init, OnSegment: b.recordings.segment,
 		OnPart:   func(string, int) { s.metrics.parts.Inc() },
 		OnRender: s.metrics.rendered,

@@ -110,15 +110,15 @@ func (s *Service) register(b *broadcast) bool {
 func (s *Service) restored(ctx context.Context, rec recorder.Recording) (rungs []live.Restored, source cmaf.Init, err error) {
 	for _, rung := range rec.Rungs {
 		r := live.Restored{Rung: rung.Name}
-		init, err := rec.Init(ctx, s.stored, rung.Name)
+		inits, err := rec.Inits(ctx, s.stored, rung.Name)
 		if err != nil {
 			return nil, source, err
 		}
-		if init.Video != nil {
-			r.Config = *init.Video
+		for _, init := range inits {
+			r.Formats.Add(init)
 		}
 		if rung.Name == live.Source {
-			source = init
+			source = inits[0]
 		}
 		for _, seg := range rung.Segments {
 			r.Segments = append(r.Segments, live.Segment{
@@ -128,6 +128,6 @@ func (s *Service) restored(ctx context.Context, rec recorder.Recording) (rungs [
 		}
 		rungs = append(rungs, r)
 	}
-	slices.SortFunc(rungs, func(a, b live.Restored) int { return b.Config.Height - a.Config.Height })
+	slices.SortFunc(rungs, func(a, b live.Restored) int { return b.Formats.Height - a.Formats.Height })
 	return rungs, source, nil
 }

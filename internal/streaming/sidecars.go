@@ -32,6 +32,7 @@ type plan struct {
 	video   cmaf.VideoCodec // of the source rung
 	audio   *cmaf.AudioConfig
 	made    *transcode.Plan
+	gone    []string // renditions of before a restart that are not made any more
 }
 
 // plan decides how to take an offer. H264 passes; so do H265, VP9 and AV1, with
@@ -67,14 +68,29 @@ func sourceOf(o ingest.Offer, codec cmaf.VideoCodec) transcode.Source {
 func passes(c cmaf.VideoCodec) bool { return c != cmaf.VP8 }
 
 // planAgain is the plan of a broadcast that another process began, by what is
-// stored of it: what can be made of its rungs is made.
+// stored of it: what can be made of its rungs is made, the others are gone.
 func (s *Service) planAgain(rec recorder.Recording, source cmaf.Init) *plan {
 	p := &plan{audio: source.Audio, video: cmaf.H264, made: transcode.NoPlan()}
-	if source.Video == nil {
-		return p
+	if source.Video != nil {
+		p.video = source.Video.Codec
+		s.makeAgain(p, rec, source)
 	}
-	p.video = source.Video.Codec
 	p.offered = p.video
+	made := p.rungNames()
+	if p.made.Audio == cmaf.AAC {
+		made = append(made, live.AAC)
+	}
+	for _, rung := range rec.Rungs {
+		if rung.Name != live.Source && !slices.Contains(made, rung.Name) {
+			p.gone = append(p.gone, rung.Name)
+		}
+	}
+	return p
+}
+
+// makeAgain takes the share of the machine that what is stored needs, as far as
+// there is one.
+func (s *Service) makeAgain(p *plan, rec recorder.Recording, source cmaf.Init) {
 	had := func(name string) bool {
 		return slices.ContainsFunc(rec.Rungs, func(r recorder.RungRecording) bool { return r.Name == name })
 	}
@@ -82,7 +98,7 @@ func (s *Service) planAgain(rec recorder.Recording, source cmaf.Init) *plan {
 		Codec: p.video, Width: max(source.Video.Width, expectedWidth), Height: max(source.Video.Height, expectedHeight), Audio: source.Audio,
 	})
 	if err != nil {
-		return p
+		return
 	}
 	for _, d := range slices.Clone(made.Decisions) {
 		// Opus is heard by those who watch now, and not recorded.
@@ -91,7 +107,6 @@ func (s *Service) planAgain(rec recorder.Recording, source cmaf.Init) *plan {
 		}
 	}
 	p.made = made
-	return p
 }
 
 // rungs are those below the source, the best one first.
@@ -248,9 +263,9 @@ func newSidecars(b *broadcast, p *plan) *sidecars {
 	return &sidecars{broadcast: b, plan: p, running: map[string]sidecar{}}
 }
 
-// aac is the rendition that will be made, nil for none.
+// aac is the rendition that will be made or once was, nil for none.
 func (p *plan) aac() *cmaf.AudioConfig {
-	if p.audio == nil || p.made.Audio != cmaf.AAC {
+	if p.audio == nil || p.made.Audio != cmaf.AAC && !slices.Contains(p.gone, live.AAC) {
 		return nil
 	}
 	c := transcode.MadeAudio(*p.audio, cmaf.AAC)

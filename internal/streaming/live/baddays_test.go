@@ -121,7 +121,7 @@ func TestPark(t *testing.T) {
 func TestRestoredHint(t *testing.T) {
 	l, _ := newLadder(t)
 	stored := Segment{Epoch: 3, MSN: 7, Init: 1, Start: l.now, Ticks: 180_000, Size: 1000}
-	l.s.Restore([]Restored{{Rung: Source, Config: *avc(spsSmall), Segments: []Segment{stored}}}, 4)
+	l.s.Restore([]Restored{{Rung: Source, Formats: formatsOf(spsSmall), Segments: []Segment{stored}}}, 4)
 	p := l.get("source/media.m3u8")
 	if !strings.Contains(p, `URI="4-8.0.mp4"`) {
 		t.Error(p)

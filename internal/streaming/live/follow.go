@@ -56,6 +56,7 @@ type cuts struct {
 	queue   []cutOp
 	opening *segmentCut // of the segment that begins with the next part
 	over    bool
+	gone    bool // nobody makes it any more
 }
 
 func (c *cuts) cut(op cutOp) {
@@ -99,6 +100,9 @@ func (c *cuts) run(now time.Time, ready func(*partCut) bool, make func(*partCut)
 		default:
 			fragment, config := make(op.part)
 			c.begin(config)
+			if c.reserved && config != nil {
+				c.describe(config)
+			}
 			c.addPart(fragment, op.part.events, op.part.end-op.part.start)
 		}
 		c.queue[0] = cutOp{}
@@ -107,18 +111,25 @@ func (c *cuts) run(now time.Time, ready func(*partCut) bool, make func(*partCut)
 }
 
 // begin opens the segment that the part is the first of, with a new init segment
-// where the source rung has one.
+// where the source rung has one. Config is nil when it begins with a gap, and for
+// audio.
 func (c *cuts) begin(config *cmaf.VideoConfig) {
 	o := c.opening
 	if o == nil {
 		return
 	}
 	c.opening = nil
-	changed := config != nil && (c.latest == nil || !c.latest.Equal(*config))
-	if c.init == 0 || o.discontinuity && changed || o.epoch != c.epoch {
-		if config == nil {
-			config = c.latest
+	first := c.init == 0 || o.epoch != c.epoch
+	switch {
+	case !c.window.hasVideo:
+		if first {
+			c.newInit(o.epoch, nil)
 		}
+	case config == nil:
+		if first || o.discontinuity {
+			c.reserve(o.epoch)
+		}
+	case first || o.discontinuity && (c.latest == nil || !c.latest.Equal(*config)):
 		c.newInit(o.epoch, config)
 	}
 	c.openSegment(*o)
@@ -139,10 +150,19 @@ func (f *videoFollower) push(v frame.Video, at int64, now time.Time) {
 	if f.over || len(f.frames) > 0 && at <= f.frames[len(f.frames)-1].at {
 		return
 	}
-	f.fan.video(v, at)
+	f.tell(v, at)
 	f.frames = append(f.frames, placedVideo{v, at})
 	f.reached = max(f.reached, at)
 	f.pump(now)
+}
+
+// tell hands a picture to those who tap the rung. Sidecars make pictures in the
+// order in which they are shown; of a source with B-frames all are shown a little
+// later than decoded. Who taps the rung need not know of that.
+func (f *videoFollower) tell(v frame.Video, at int64) {
+	at += int64(v.Offset)
+	v.Offset = 0
+	f.fan.video(v, at)
 }
 
 // gap says that pictures up to a place will not come.
@@ -154,7 +174,7 @@ func (f *videoFollower) gap(to int64, now time.Time) {
 
 func (f *videoFollower) pump(now time.Time) {
 	f.run(now, func(c *partCut) bool {
-		return f.begunOrFirst() && (len(c.places) == 0 || f.reached >= c.places[len(c.places)-1])
+		return f.gone || f.begunOrFirst() && (len(c.places) == 0 || f.reached >= c.places[len(c.places)-1])
 	}, f.fragment)
 }
 
@@ -239,11 +259,13 @@ func (f *audioFollower) gap(to int64, now time.Time) {
 }
 
 func (f *audioFollower) pump(now time.Time) {
-	f.run(now, func(c *partCut) bool { return f.queue.reaches(c.end) }, f.fragment)
+	f.run(now, func(c *partCut) bool { return f.gone || f.queue.reaches(c.end) }, f.fragment)
 }
 
-// fragment makes a part; what has not come is silence.
+// fragment makes a part; what has not come is silence. That ends within a frame
+// behind the part's end, as sound that has come does: segments are as long as
+// they say.
 func (f *audioFollower) fragment(c *partCut) (cmaf.Fragment, *cmaf.VideoConfig) {
-	f.queue.fill(f.queue.place(c.end))
+	f.queue.fill(f.queue.place(c.end) + aacFrame - 1)
 	return cmaf.Fragment{Audio: f.queue.take(c.end)}, nil
 }

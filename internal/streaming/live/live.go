@@ -50,6 +50,10 @@ type Config struct {
 	// AAC is the rendition that one will bring, nil for none.
 	Rungs []string
 	AAC   *cmaf.AudioConfig
+	// Gone names renditions that were there before the server was restarted and
+	// that nothing makes any more. Players that know them are shown gaps, of AAC
+	// silence; they are offered to nobody.
+	Gone []string
 	// OnInit hears of every init segment before the first segment that needs
 	// it, OnSegment of every complete segment, in the order of each rung.
 	OnInit    func(rung string, epoch int64, version int, data []byte)
@@ -93,8 +97,18 @@ func New(cfg Config) *Stream {
 		s.rungs[name] = f
 		s.packager.followers = append(s.packager.followers, f)
 	}
+	for _, name := range cfg.Gone {
+		if name == AAC {
+			continue
+		}
+		f := &videoFollower{cuts: cuts{output: made(name, true, cfg.Audio), gone: true}}
+		f.window.out.Store(true)
+		s.packager.followers = append(s.packager.followers, f)
+	}
 	if cfg.AAC != nil {
 		s.aac = &audioFollower{cuts: cuts{output: made(AAC, false, cfg.AAC)}, queue: soundQueue{config: *cfg.AAC}}
+		s.aac.gone = slices.Contains(cfg.Gone, AAC)
+		s.aac.window.out.Store(s.aac.gone)
 		s.packager.followers = append(s.packager.followers, s.aac)
 	}
 	return s

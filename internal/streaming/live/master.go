@@ -2,9 +2,9 @@ package live
 
 import (
 	"math"
+	"slices"
 	"time"
 
-	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/hls"
 )
 
@@ -45,18 +45,14 @@ func (s *Stream) master(aacOnly bool, now time.Time) *hls.Multivariant {
 				GroupID: ownGroup, Name: audioTitle, Default: true, Channels: s.cfg.Audio.Channels,
 			})
 		}
-		for _, w := range o.rungs {
-			m.Variants = append(m.Variants, s.variant(w, muxed))
-		}
+		m.Variants = s.variants(o.rungs, muxed)
 	}
 	if a := s.offered.audio; a != nil {
 		m.Renditions = append(m.Renditions, hls.Rendition{
 			GroupID: aacGroup, Name: audioTitle, Default: true, Channels: s.cfg.AAC.Channels,
 			URI: s.cfg.ID + "/" + a.rung + "/media.m3u8",
 		})
-		for _, w := range s.offered.rungs {
-			m.Variants = append(m.Variants, s.variant(w, videoOnly))
-		}
+		m.Variants = append(m.Variants, s.variants(s.offered.rungs, videoOnly)...)
 	}
 	return m
 }
@@ -76,7 +72,7 @@ func (s *Stream) decide(now time.Time) bool {
 	for _, f := range s.packager.followers {
 		w := f.out().window
 		switch {
-		case f.dead():
+		case w.out.Load():
 		case !w.playable():
 			if waiting {
 				return false
@@ -89,23 +85,11 @@ func (s *Stream) decide(now time.Time) bool {
 	}
 	s.offered = o
 	for _, f := range s.packager.followers {
-		if !f.dead() && !o.names(f.out().window) {
+		if w := f.out().window; !w.out.Load() && w != o.audio && !slices.Contains(o.rungs, w) {
 			f.giveUp()
 		}
 	}
 	return true
-}
-
-func (o *offered) names(w *window) bool {
-	if w == o.audio {
-		return true
-	}
-	for _, r := range o.rungs {
-		if r == w {
-			return true
-		}
-	}
-	return false
 }
 
 // playable says whether a complete segment with media is there.
@@ -115,25 +99,43 @@ func (w *window) playable() bool {
 	return w.peak > 0 && w.aligned
 }
 
+// variants describes a view of all rungs, the best one first. Players rank those
+// of one size by their bitrates. While a browser climbs, the source may have fewer
+// bits than a rung that was made of it: it is told to have more, as it will.
+func (s *Stream) variants(rungs []*window, v view) []hls.Variant {
+	all := make([]hls.Variant, len(rungs))
+	for i, w := range slices.Backward(rungs) {
+		all[i] = s.variant(w, v)
+		if i+1 < len(rungs) {
+			all[i].Bandwidth = max(all[i].Bandwidth, all[i+1].Bandwidth+1)
+			all[i].AverageBandwidth = max(all[i].AverageBandwidth, all[i+1].AverageBandwidth+1)
+		}
+	}
+	return all
+}
+
 // variant describes a view of a rung.
 func (s *Stream) variant(w *window, v view) hls.Variant {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	init := cmaf.Init{Video: &w.config}
-	out := hls.Variant{URI: s.cfg.ID + "/" + v.directory(w.rung) + "/media.m3u8", Width: w.config.Width, Height: w.config.Height}
+	out := hls.Variant{
+		URI: s.cfg.ID + "/" + v.directory(w.rung) + "/media.m3u8", Codecs: slices.Clone(w.formats.Video),
+		Width: w.formats.Width, Height: w.formats.Height,
+	}
+	audio := s.cfg.Audio
 	switch {
 	case v == videoOnly:
-		init.Audio, out.AudioGroup = s.cfg.AAC, aacGroup
+		audio, out.AudioGroup = s.cfg.AAC, aacGroup
 	case s.offered.audio != nil:
-		init.Audio, out.AudioGroup = s.cfg.Audio, ownGroup
-	default:
-		init.Audio = s.cfg.Audio
+		out.AudioGroup = ownGroup
 	}
-	out.Codecs = init.Codecs()
+	if audio != nil {
+		out.Codecs = append(out.Codecs, audio.CodecString())
+	}
 	out.FrameRate = math.Round(2*ticksPerSecond/float64(max(w.interval, 1))) / 2
 	// A browser begins low and climbs; the playlist is read once. So it names
 	// what the picture size may come to.
-	out.Bandwidth = int(max(w.peak*5/4, int64(w.config.Width)*int64(w.config.Height)*3, 500_000))
+	out.Bandwidth = int(max(w.peak*5/4, int64(out.Width)*int64(out.Height)*3, 500_000))
 	out.AverageBandwidth = int(w.average())
 	return out
 }

@@ -17,6 +17,7 @@ type output struct {
 	segment  *Segment // nil before the first frame and between segments
 	sequence uint32
 	init     int   // version of the last init segment, from 1
+	reserved bool  // what it says is not known yet
 	epoch    int64 // of the last init segment
 	latest   *cmaf.VideoConfig
 }
@@ -38,16 +39,28 @@ type closeCut struct {
 
 // newInit makes the init segment of what comes next.
 func (o *output) newInit(epoch int64, video *cmaf.VideoConfig) {
-	o.latest, o.epoch = video, epoch
+	o.reserve(epoch)
+	o.describe(video)
+}
+
+// reserve gives what comes next an init segment that is described later: gaps
+// need none, but the pictures after them may need another one than those before.
+func (o *output) reserve(epoch int64) {
+	o.epoch, o.reserved = epoch, true
 	o.init++
+}
+
+// describe makes the init segment that was reserved.
+func (o *output) describe(video *cmaf.VideoConfig) {
+	o.latest, o.reserved = video, false
 	data := cmaf.Init{Video: video, Audio: o.sound}.Marshal()
 	var alone []byte
 	if o.window.split {
 		alone = cmaf.Init{Video: video}.Marshal()
 	}
-	o.window.addInit(initKey{epoch, o.init}, data, alone, video)
+	o.window.addInit(initKey{o.epoch, o.init}, data, alone, video)
 	if o.cfg.OnInit != nil {
-		o.cfg.OnInit(o.rung, epoch, o.init, data)
+		o.cfg.OnInit(o.rung, o.epoch, o.init, data)
 	}
 }
 

@@ -14,8 +14,8 @@ const mayBeShown = ticksPerSecond / 10
 // process began.
 type Restored struct {
 	Rung     string
-	Config   cmaf.VideoConfig // of its first init segment, unless it is audio alone
-	Segments []Segment        // in order
+	Formats  cmaf.Formats // of all its init segments
+	Segments []Segment    // in order
 }
 
 // Restore continues a broadcast where its stored segments end. It comes before
@@ -36,17 +36,19 @@ func (s *Stream) Restore(rungs []Restored, epoch int64) {
 		}
 		r.Segments = like(all, r.Segments)
 		init, end := w.restore(r, epoch)
-		switch f := s.rungs[r.Rung]; {
-		case r.Rung == Source:
+		if r.Rung == Source {
 			p := s.packager
 			p.init, p.end90, p.videoEnd, p.discontinuity = init, end, end+mayBeShown, true
 			if p.sound != nil {
 				p.sound.begin(end)
 			}
-		case f != nil:
-			f.init = init
-		case s.aac != nil:
-			s.aac.init = init
+		}
+		for _, f := range s.packager.followers {
+			if o := f.out(); o.rung == r.Rung {
+				o.init = init
+			}
+		}
+		if r.Rung == AAC {
 			s.aac.queue.begin(end)
 		}
 	}
@@ -92,7 +94,7 @@ func gapLike(s Segment, msn uint64, init int) Segment {
 func (w *window) restore(r Restored, epoch int64) (init int, end int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.config, w.epoch = r.Config, epoch
+	w.formats, w.epoch = r.Formats, epoch
 	for i := range r.Segments {
 		s := r.Segments[i]
 		s.uri, s.start, s.complete, s.released = segmentName(s.Epoch, s.MSN), end, true, true
@@ -106,6 +108,7 @@ func (w *window) restore(r Restored, epoch int64) (init int, end int64) {
 	w.interval = ticksPerSecond / 30
 	w.aligned = true
 	w.trim()
+	w.busiest = w.averageListed()
 	w.publish()
 	return init, end
 }

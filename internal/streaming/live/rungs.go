@@ -19,7 +19,7 @@ func (s *Stream) Rungs() []RungInfo {
 	infos := []RungInfo{s.packager.info(false)}
 	for _, f := range s.packager.followers {
 		if o := f.out(); o.window.hasVideo {
-			infos = append(infos, o.info(f.dead()))
+			infos = append(infos, o.info(o.window.out.Load()))
 		}
 	}
 	return infos

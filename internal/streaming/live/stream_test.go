@@ -31,6 +31,14 @@ func avc(sps []byte) *cmaf.VideoConfig {
 	return &c
 }
 
+// formatsOf is the formats of parameter sets above.
+func formatsOf(sps ...[]byte) (f cmaf.Formats) {
+	for _, one := range sps {
+		f.Add(cmaf.Init{Video: avc(one)})
+	}
+	return f
+}
+
 // recorded is what a stream handed on.
 type recorded struct {
 	segments []*Segment

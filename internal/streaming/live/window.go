@@ -41,10 +41,11 @@ type window struct {
 	next        uint64
 	bytes       int64
 	inits       map[initKey]initData
-	config      cmaf.VideoConfig // of the first init segment
-	epoch       int64            // of what comes next
-	peak        int64            // bits per second, of any segment
-	size, ticks int64            // of all complete segments
+	formats     cmaf.Formats // of all init segments
+	epoch       int64        // of what comes next
+	peak        int64        // bits per second, of any segment
+	size, ticks int64        // of all complete segments but gaps
+	busiest     int64        // bits per second, the highest average of what was listed
 	interval    int64
 	skipped     uint64 // discontinuities that have left the playlist
 	aligned     bool   // it is known whether segments begin with key frames
@@ -130,11 +131,12 @@ func (w *window) setEpoch(epoch int64) {
 func (w *window) addInit(key initKey, data, alone []byte, video *cmaf.VideoConfig) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.inits) == 0 && video != nil {
-		w.config = *video
+	if video != nil {
+		w.formats.Add(cmaf.Init{Video: video})
 	}
 	w.inits[key] = initData{data, alone}
-	if len(w.segments) > 0 {
+	n := len(w.segments)
+	if n > 0 && (w.segments[n-1].Epoch != key.epoch || w.segments[n-1].Init != key.version) {
 		w.hintInit = initName(key.epoch, key.version)
 		w.publish()
 	}
@@ -193,19 +195,38 @@ func (w *window) closeSegment(s *Segment, c closeCut) bool {
 	w.count(s)
 	w.interval = c.interval
 	w.trim()
+	w.busiest = max(w.busiest, w.averageListed())
 	w.publish()
 	return true
 }
 
-// count adds a complete segment to the bitrates.
+// count adds a complete segment to the bitrates. A gap has none.
 func (w *window) count(s *Segment) {
+	if s.Size == 0 {
+		return
+	}
 	w.peak = max(w.peak, s.Size*8*ticksPerSecond/max(s.Ticks, ticksPerSecond/10))
 	w.size += s.Size
 	w.ticks += s.Ticks
 }
 
-// average is the bits per second of all complete segments.
-func (w *window) average() int64 { return w.size * 8 * ticksPerSecond / max(w.ticks, ticksPerSecond) }
+// average is the bits per second of all complete segments, or of the half minute
+// that had the most: a publisher that has climbed stays there.
+func (w *window) average() int64 {
+	return max(w.busiest, w.size*8*ticksPerSecond/max(w.ticks, ticksPerSecond))
+}
+
+// averageListed is the bits per second of the complete segments in the playlist.
+func (w *window) averageListed() int64 {
+	var size, ticks int64
+	for _, s := range w.list() {
+		if s.complete && s.Size > 0 {
+			size += s.Size
+			ticks += s.Ticks
+		}
+	}
+	return size * 8 * ticksPerSecond / max(ticks, ticksPerSecond)
+}
 
 // trim shortens the playlist and forgets the oldest bytes.
 func (w *window) trim() {

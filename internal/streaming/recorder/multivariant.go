@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"path"
 	"slices"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
@@ -33,6 +32,8 @@ const (
 	// Both groups must have the same members (the HLS draft, 4.4.6.1.1).
 	renditionName = "Audio"
 	ownGroup      = "own"
+	// Of video, and of the lengths of segments.
+	ticksPerSecond = cmaf.VideoTimescale
 )
 
 // Multivariant returns the multivariant playlist of a recording; its URIs are
@@ -46,7 +47,7 @@ func (r Recording) Multivariant(ctx context.Context, store blob.Store, set Set) 
 	if err != nil {
 		return nil, err
 	}
-	m := &hls.Multivariant{IndependentSegments: !slices.ContainsFunc(r.Rungs, func(rr RungRecording) bool { return !rr.independent() })}
+	m := &hls.Multivariant{} // that segments are independent is said in each playlist
 	i := slices.IndexFunc(rungs, func(d rungFacts) bool { return d.name == AACRung })
 	if i < 0 || len(rungs) == 1 {
 		m.Variants = ownVariants(rungs, "")
@@ -73,7 +74,7 @@ func ownVariants(rungs []rungFacts, group string) []hls.Variant {
 	for i, d := range rungs {
 		variants[i] = hls.Variant{
 			URI: d.name + "/" + mediaPlaylist, Bandwidth: int(max(d.peak, 1)), AverageBandwidth: int(d.average),
-			Codecs: slices.Concat(d.video, d.audio), Width: d.width, Height: d.height, FrameRate: d.frameRate, AudioGroup: group,
+			Codecs: slices.Concat(d.formats.Video, d.formats.Audio), Width: d.formats.Width, Height: d.formats.Height, FrameRate: d.frameRate, AudioGroup: group,
 		}
 	}
 	return variants
@@ -83,13 +84,13 @@ func ownVariants(rungs []rungFacts, group string) []hls.Variant {
 func splitVariants(rungs []rungFacts, sound rungFacts) []hls.Variant {
 	variants := make([]hls.Variant, 0, len(rungs))
 	for _, d := range rungs {
-		if len(d.video) == 0 {
+		if len(d.formats.Video) == 0 {
 			continue
 		}
 		variants = append(variants, hls.Variant{
 			URI:       d.name + "/" + videoPlaylist,
 			Bandwidth: int(max(d.peak-d.sound+sound.peak, 1)), AverageBandwidth: int(max(d.average-d.sound+sound.average, 1)),
-			Codecs: slices.Concat(d.video, sound.audio), Width: d.width, Height: d.height, FrameRate: d.frameRate, AudioGroup: sound.name,
+			Codecs: slices.Concat(d.formats.Video, sound.formats.Audio), Width: d.formats.Width, Height: d.formats.Height, FrameRate: d.frameRate, AudioGroup: sound.name,
 		})
 	}
 	return variants
@@ -99,8 +100,7 @@ func splitVariants(rungs []rungFacts, sound rungFacts) []hls.Variant {
 // per second.
 type rungFacts struct {
 	name          string
-	video, audio  []string // codecs
-	width, height int      // of the largest picture
+	formats       cmaf.Formats
 	channels      int
 	peak, average int64
 	sound         int64   // of the average
@@ -116,7 +116,7 @@ func (r Recording) describe(ctx context.Context, store blob.Store) ([]rungFacts,
 			continue
 		}
 		d := rungFacts{name: rung.Name}
-		if err := d.read(ctx, store, path.Join(r.Prefix, rung.Name), rung.Segments); err != nil {
+		if err := d.read(ctx, store, r.Prefix, rung); err != nil {
 			return nil, err
 		}
 		all = append(all, d)
@@ -124,45 +124,49 @@ func (r Recording) describe(ctx context.Context, store blob.Store) ([]rungFacts,
 	return all, nil
 }
 
-func (d *rungFacts) read(ctx context.Context, store blob.Store, dir string, segments []Segment) error {
-	seen := map[string]bool{}
+func (d *rungFacts) read(ctx context.Context, store blob.Store, prefix string, rung RungRecording) error {
+	inits, err := rung.inits(ctx, store, prefix)
+	if err != nil {
+		return err
+	}
+	for _, init := range inits {
+		d.formats.Add(init)
+		if init.Audio != nil {
+			d.channels = max(d.channels, init.Audio.Channels)
+		}
+	}
 	var size, length int64
-	for _, s := range segments {
+	for _, s := range rung.Segments {
 		size += s.Size
 		length += s.Ticks
-		d.peak = max(d.peak, bitrate(s.Size, s.Ticks))
-		name := InitName(s.Epoch, s.Init)
-		if seen[name] {
-			continue
-		}
-		seen[name] = true
-		init, err := readInit(ctx, store, path.Join(dir, name))
-		if err != nil {
-			return err
-		}
-		d.addInit(init)
 	}
 	d.average = bitrate(size, length)
-	d.peak = max(d.peak, d.average) // the rate of a very short segment is not known
-	return d.sample(ctx, store, path.Join(dir, segments[len(segments)/2].Name()))
+	d.peak = max(peak(rung.Segments), d.average) // the rate of very short segments is not known
+	return d.sample(ctx, store, join(prefix, rung.Name, rung.Segments[len(rung.Segments)/2].Name()))
 }
 
-// addInit adds what an init segment has.
-func (d *rungFacts) addInit(init cmaf.Init) {
-	if v := init.Video; v != nil {
-		if c := v.CodecString(); !slices.Contains(d.video, c) {
-			d.video = append(d.video, c)
-		}
-		if v.Width*v.Height > d.width*d.height {
-			d.width, d.height = v.Width, v.Height
+// peak is the peak segment bit rate in bits per second: the highest of any
+// segments in a row that last half a target duration to one and a half (the
+// draft, 4.1; EXTINF rounds). So a last segment of a few frames, which may have
+// a key frame, counts with the one before.
+func peak(segments []Segment) int64 {
+	var longest, most int64
+	for _, s := range segments {
+		longest = max(longest, s.Ticks)
+	}
+	for i := range segments {
+		var size, length int64
+		for _, s := range segments[i:] {
+			size += s.Size
+			if length += s.Ticks; length > longest*3/2+ticksPerSecond {
+				break
+			}
+			if length >= longest/3 {
+				most = max(most, bitrate(size, length))
+			}
 		}
 	}
-	if a := init.Audio; a != nil {
-		if c := a.CodecString(); !slices.Contains(d.audio, c) {
-			d.audio = append(d.audio, c)
-		}
-		d.channels = max(d.channels, a.Channels)
-	}
+	return most
 }
 
 // sample finds the frame rate and the bitrate of the sound in a stored segment.
@@ -197,4 +201,6 @@ func (d *rungFacts) sample(ctx context.Context, store blob.Store, key string) er
 }
 
 // bitrate in bits per second.
-func bitrate(size, length int64) int64 { return size * 8 * 90_000 / max(length, 9_000) }
+func bitrate(size, length int64) int64 {
+	return size * 8 * ticksPerSecond / max(length, ticksPerSecond/10)
+}

@@ -65,6 +65,31 @@ func BenchmarkVideo(b *testing.B) {
 	}
 }
 
+// BenchmarkSizeChange: ms is from the first frame of another size, which needs
+// another process, to its way out.
+func BenchmarkSizeChange(b *testing.B) {
+	small, large := makeVideo(b, "H264", moving(640, 360), 30), makeVideo(b, "H264", moving(1280, 720), 30)
+	in := slices.Concat(small, later(large, 30*3000), later(small, 60*3000), later(large, 90*3000), later(small, 120*3000))
+	h := &heard{}
+	v := NewVideo(tools(b), h.video(VideoConfig{Height: 480}), logTo(b))
+	defer v.Close()
+	sent := map[int64]time.Time{}
+	b.ResetTimer()
+	inRealTime(len(in), time.Second/30, v.sup, func(i int) {
+		sent[in[i].at] = time.Now()
+		v.Video(in[i].Video, in[i].at)
+	})
+	v.End()
+	ended(b, v.Done())
+	var took []time.Duration
+	for i, f := range h.frames {
+		if i > 0 && f.at%(30*3000) == 0 {
+			took = append(took, h.when[i].Sub(sent[f.at]))
+		}
+	}
+	report(b, took, 0)
+}
+
 func BenchmarkAudio(b *testing.B) {
 	for _, to := range []cmaf.AudioCodec{cmaf.AAC, cmaf.Opus} {
 		from := cmaf.Opus + cmaf.AAC - to

@@ -26,6 +26,7 @@ type clip struct {
 	noKey     bool // no picture is a key frame
 	noIDR     bool // key frames have no IDR slice
 	everyKey  bool // all parts begin with key frames
+	keyAt     int  // a part that begins with one besides the first of each segment
 	audioOnly bool
 }
 
@@ -51,7 +52,7 @@ func (c *clip) part(n int) []byte {
 		if c.audioOnly {
 			break
 		}
-		s := cmaf.Sample{Duration: 3600, Key: i == 0 && (n%10 == 0 || c.everyKey) && !c.noKey, Data: make([]byte, c.pictures)}
+		s := cmaf.Sample{Duration: 3600, Key: i == 0 && (n%10 == 0 || c.everyKey || n == c.keyAt) && !c.noKey, Data: make([]byte, c.pictures)}
 		s.Data[2], s.Data[3] = byte((c.pictures-4)>>8), byte(c.pictures-4)
 		s.Data[4] = 0x41
 		if s.Key && !c.noIDR {
@@ -73,6 +74,23 @@ func (c *clip) segment(n int) Loaded {
 		s.Parts = append(s.Parts, Part{URI: fmt.Sprintf("1-%d.%d.mp4", n, i), Duration: 200 * time.Millisecond, Independent: i == 0 || c.everyKey || c.audioOnly})
 		s.PartData = append(s.PartData, data)
 		s.Data = append(s.Data, data...)
+	}
+	return s
+}
+
+// withGaps returns the n-th segment, whose first parts are gaps.
+func (c *clip) withGaps(n, gaps int) Loaded {
+	late := *c
+	late.keyAt = n*10 + gaps
+	s := late.segment(n)
+	s.Data = nil
+	for i := range s.Parts {
+		if i < gaps {
+			s.Parts[i].Gap, s.Parts[i].Independent, s.PartData[i] = true, false, nil
+			continue
+		}
+		s.Parts[i].Independent = i == gaps
+		s.Data = append(s.Data, s.PartData[i]...)
 	}
 	return s
 }

@@ -3,6 +3,7 @@ package hlstest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -27,8 +28,9 @@ type Loaded struct {
 type Content struct {
 	init      cmaf.Init
 	initURI   string
-	codecs    []string
-	largest   cmaf.VideoConfig // by its picture
+	codecs    []string        // of each init segment, without repetition
+	formats   cmaf.Formats    // of all of them together
+	sizes     map[string]bool // of their pictures, as RESOLUTION has them
 	began     bool
 	whole     bool      // nothing came before what was added
 	due       [2]uint64 // where the next fragment of video and audio begins, in their units
@@ -36,7 +38,7 @@ type Content struct {
 	drift     span      // of the media's time from the EXTINFs
 	listed    time.Duration
 	at        time.Duration // time of the media that was added since the last jump
-	sizes     []int64       // bytes and
+	bytes     []int64       // of the segments, and
 	durations []time.Duration
 	rate      float64 // frames per second, the highest of any segment
 }
@@ -78,7 +80,11 @@ func (c *Content) add(f *Findings, s Loaded) {
 	if s.PartData != nil {
 		c.checkParts(f, s, samples)
 	}
-	c.checkTimes(f, s, samples)
+	if slices.ContainsFunc(s.Parts, func(p Part) bool { return p.Gap }) {
+		c.jump() // it lacks what those parts were to hold
+	} else {
+		c.checkTimes(f, s, samples)
+	}
 	c.checkStart(f, s, samples)
 	c.measure(s, samples)
 }
@@ -97,8 +103,12 @@ func (c *Content) useInit(f *Findings, s Loaded) bool {
 		return false
 	}
 	c.init, c.initURI = init, s.Init
-	if v := init.Video; v != nil && v.Width*v.Height > c.largest.Width*c.largest.Height {
-		c.largest = *v
+	c.formats.Add(init)
+	if v := init.Video; v != nil {
+		if c.sizes == nil {
+			c.sizes = map[string]bool{}
+		}
+		c.sizes[fmt.Sprintf("%dx%d", v.Width, v.Height)] = true
 	}
 	for _, codec := range init.Codecs() {
 		if !slices.Contains(c.codecs, codec) {

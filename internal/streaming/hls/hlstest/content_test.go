@@ -28,13 +28,14 @@ func TestGoodContent(t *testing.T) {
 	audio := newClip(t, smallSPS())
 	audio.audioOnly, audio.init.Video = true, nil
 	for name, segments := range map[string][]Loaded{
-		"three in a row":   {small.segment(0), small.segment(1), small.segment(2)},
-		"a gap":            {small.segment(0), gap, small.segment(2)},
-		"a discontinuity":  {small.segment(0), later},
-		"a new size":       {small.segment(0), small.segment(1), large},
-		"without parts":    {short, small.segment(1)},
-		"audio":            {audio.segment(0), audio.segment(1)},
-		"begun in between": {small.segment(7), small.segment(8)},
+		"three in a row":      {small.segment(0), small.segment(1), small.segment(2)},
+		"a gap":               {small.segment(0), gap, small.segment(2)},
+		"a discontinuity":     {small.segment(0), later},
+		"a new size":          {small.segment(0), small.segment(1), large},
+		"without parts":       {short, small.segment(1)},
+		"parts that are gaps": {small.segment(0), small.withGaps(1, 3), small.segment(2)},
+		"audio":               {audio.segment(0), audio.segment(1)},
+		"begun in between":    {small.segment(7), small.segment(8)},
 	} {
 		_, err := play(segments...)
 		good(t, name, err)
@@ -42,10 +43,18 @@ func TestGoodContent(t *testing.T) {
 	c, err := play(small.segment(0), small.segment(1), small.segment(2), small.segment(3), small.segment(4), small.segment(5))
 	good(t, "six", err)
 	good(t, "the variant", c.CheckVariant(variantOf(small), 4*time.Second, nil))
+	grown, err := play(small.segment(0), small.segment(1), large)
+	good(t, "a new size", err)
+	v := variantOf(small)
+	v.Codecs, v.Resolution, v.Bandwidth = []string{"avc1.42c01e", "opus"}, "640x360", 1_000_000
+	good(t, "the variant with a new size", grown.CheckVariant(v, 4*time.Second, nil))
+	joined, err := play(small.segment(7))
+	good(t, "begun in between", err)
+	good(t, "the variant of what was larger before", joined.CheckVariant(v, 4*time.Second, nil))
 	a, err := play(audio.segment(0))
 	good(t, "the rendition", err)
 	good(t, "the rendition", a.CheckRendition(Rendition{Name: "Sound", Channels: "2"}))
-	v := variantOf(small)
+	v = variantOf(small)
 	v.Bandwidth, v.AverageBandwidth = 320_000, 260_000
 	good(t, "the variant with a group", c.CheckVariant(v, 4*time.Second, map[string]*Content{"Sound": a}))
 }
@@ -160,11 +169,21 @@ func badAttributes(t *testing.T, small, large *clip) []knownBad {
 	if err != nil {
 		t.Fatal(err)
 	}
+	twice, other := variantOf(small), variantOf(small)
+	twice.Codecs = []string{"avc1.42c00d", "avc1.42c01e", "opus"}
+	other.Codecs = []string{"avc1.42c00d", "vp09.00.21.08", "opus"}
 	return []knownBad{
 		with("codecs", "one missing", func(v *Variant) { v.Codecs = v.Codecs[:1] }),
 		with("codecs", "one too many", func(v *Variant) { v.Codecs = append(v.Codecs, "mp4a.40.2") }),
 		with("codecs", "another level", func(v *Variant) { v.Codecs = []string{"avc1.64001f", "opus"} }),
+		with("codecs", "a level too low", func(v *Variant) { v.Codecs = []string{"avc1.42c00c", "opus"} }),
+		{"codecs", "only the first size", grown.CheckVariant(variantOf(small), 4*time.Second, nil)},
+		{"codecs", "one codec twice", grown.CheckVariant(twice, 4*time.Second, nil)},
+		{"codecs", "one codec twice, of what was before", lateOf(t, small).CheckVariant(twice, 4*time.Second, nil)},
+		{"codecs", "another codec than before", lateOf(t, small).CheckVariant(other, 4*time.Second, nil)},
 		with("resolution", "another", func(v *Variant) { v.Resolution = "1280x720" }),
+		with("resolution", "of as many pixels", func(v *Variant) { v.Resolution = "640x90" }),
+		{"resolution", "smaller than what came later", lateOf(t, large).CheckVariant(variantOf(small), 4*time.Second, nil)},
 		{"resolution", "it has grown", grown.CheckVariant(variantOf(small), 4*time.Second, nil)},
 		with("frames", "more", func(v *Variant) { v.FrameRate = "20.000" }),
 		with("frames", "less", func(v *Variant) { v.FrameRate = "50.000" }),
@@ -173,6 +192,16 @@ func badAttributes(t *testing.T, small, large *clip) []knownBad {
 		with("apple-1.28", "too low", func(v *Variant) { v.AverageBandwidth = 180_000 }),
 		{"channels", "mono", c.CheckRendition(Rendition{Name: "Sound", Channels: "1"})},
 	}
+}
+
+// lateOf is content whose beginning was not seen.
+func lateOf(t *testing.T, c *clip) *Content {
+	t.Helper()
+	content, err := play(c.segment(7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
 }
 
 func FuzzContent(f *testing.F) {

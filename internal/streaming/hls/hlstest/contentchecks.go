@@ -128,7 +128,7 @@ func (c *Content) checkStart(f *Findings, s Loaded, samples []sample) {
 
 // measure notes what CODECS, BANDWIDTH and the like are compared with.
 func (c *Content) measure(s Loaded, samples []sample) {
-	c.sizes = append(c.sizes, int64(len(s.Data)))
+	c.bytes = append(c.bytes, int64(len(s.Data)))
 	c.durations = append(c.durations, s.Duration)
 	length, track, count := c.length(samples)
 	if track == video && length > time.Second/2 {
@@ -140,11 +140,11 @@ func (c *Content) measure(s Loaded, samples []sample) {
 // segments in a row that last half a target duration to one and a half and 0.5 s.
 func (c *Content) peak(target time.Duration) float64 {
 	var peak float64
-	for i := range c.sizes {
+	for i := range c.bytes {
 		var size int64
 		var length time.Duration
-		for j := i; j < len(c.sizes); j++ {
-			size += c.sizes[j]
+		for j := i; j < len(c.bytes); j++ {
+			size += c.bytes[j]
 			length += c.durations[j]
 			if length > target*3/2+time.Second/2 {
 				break
@@ -160,8 +160,8 @@ func (c *Content) peak(target time.Duration) float64 {
 // average is the average segment bit rate, and over how long it was measured.
 func (c *Content) average() (rate float64, over time.Duration) {
 	var size int64
-	for i := range c.sizes {
-		size += c.sizes[i]
+	for i := range c.bytes {
+		size += c.bytes[i]
 		over += c.durations[i]
 	}
 	if over == 0 {
@@ -190,7 +190,7 @@ func (c *Content) CheckVariant(v Variant, target time.Duration, group map[string
 		a, _ := g.average()
 		groupPeak, groupAverage = max(groupPeak, g.peak(target)), max(groupAverage, a)
 	}
-	if missing, other := compareCodecs(codecs, v.Codecs); len(c.codecs) > 0 && (missing || other) {
+	if len(c.codecs) > 0 && !c.told(v.Codecs, codecs) {
 		f.add("codecs", "%s: CODECS is %q, the media has %q", v.URI, v.Codecs, codecs)
 	}
 	c.checkResolution(&f, v)
@@ -220,33 +220,65 @@ func (c *Content) CheckRendition(r Rendition) error {
 	return f.err()
 }
 
-// checkResolution: what was before the first segment that was added may have
-// been larger.
+// checkResolution: of several sizes, RESOLUTION is that of the most pixels, for
+// it is the one at which to display all of them (the draft, 4.4.6.2). What was
+// before the first segment that was added may have been larger.
 func (c *Content) checkResolution(f *Findings, v Variant) {
 	if c.init.Video == nil {
 		return
 	}
 	var w, h int
 	_, err := fmt.Sscanf(v.Resolution, "%dx%d", &w, &h)
-	same := w == c.largest.Width && h == c.largest.Height
-	if err != nil || !same && (c.whole || w*h < c.largest.Width*c.largest.Height) {
-		f.add("resolution", "%s: RESOLUTION is %s, the largest picture is %dx%d", v.URI, v.Resolution, c.largest.Width, c.largest.Height)
+	largest := c.formats.Width * c.formats.Height
+	if err != nil || w*h < largest || c.whole && (w*h > largest || !c.sizes[v.Resolution]) {
+		f.add("resolution", "%s: RESOLUTION is %s, the largest picture is %dx%d", v.URI, v.Resolution, c.formats.Width, c.formats.Height)
 	}
 }
 
-// compareCodecs says whether CODECS lacks a format of the media, and whether it
-// has one of a codec that the media has not; another profile or level may come
-// yet. Opus is written with or without a capital.
-func compareCodecs(media, told []string) (missing, other bool) {
+// told says whether CODECS is right for the media. A decoder of what it names
+// plays every format; what differs in profile and level alone is one codec, and
+// stands once. It has nothing that nothing needs; where segments before the first
+// one that was added may have needed it, it has no other codec at least. Opus is
+// written with or without a capital.
+func (c *Content) told(told, media []string) bool {
 	family := func(codec string) string {
 		name, _, _ := strings.Cut(strings.ToLower(codec), ".")
 		return name
 	}
-	for _, m := range media {
-		missing = missing || !slices.ContainsFunc(told, func(t string) bool { return strings.EqualFold(m, t) })
+	needed := merged(media)
+	for _, n := range needed {
+		if !slices.ContainsFunc(told, func(t string) bool { return strings.EqualFold(both(t, n), t) }) {
+			return false
+		}
 	}
 	for _, t := range told {
-		other = other || !slices.ContainsFunc(media, func(m string) bool { return family(m) == family(t) })
+		if !slices.ContainsFunc(needed, func(n string) bool {
+			return strings.EqualFold(n, t) || !c.whole && family(n) == family(t)
+		}) {
+			return false
+		}
 	}
-	return missing, other
+	return len(merged(told)) == len(told)
+}
+
+// merged has each codec once.
+func merged(codecs []string) []string {
+	var out []string
+	for _, codec := range codecs {
+		if i := slices.IndexFunc(out, func(o string) bool { return both(o, codec) != "" }); i >= 0 {
+			out[i] = both(out[i], codec)
+		} else {
+			out = append(out, codec)
+		}
+	}
+	return out
+}
+
+// both is the name that stands for two, "" if none does.
+func both(a, b string) string {
+	if strings.EqualFold(a, b) {
+		return a
+	}
+	common, _ := cmaf.CommonCodec(a, b)
+	return common
 }

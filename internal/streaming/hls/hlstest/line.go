@@ -18,8 +18,9 @@ type line struct {
 	target time.Duration
 	newest *Media // the follower's mu
 
-	now     *Media // the state that is known
-	text    []byte // of the last whole playlist
+	now     *Media    // the state that is known
+	asked   time.Time // when it was asked for
+	text    []byte    // of the last whole playlist
 	changed time.Time
 	segment time.Time // when the last complete segment came
 	rounds  int
@@ -101,7 +102,7 @@ func (l *line) accept(a fetched, m *Media, text []byte) {
 		l.note(l.uri, text, m.check().err())
 	}
 	l.compare(l, m, text)
-	l.now, l.text = m, text
+	l.now, l.asked, l.text = m, a.asked, text
 }
 
 // push hands a state to the loader. When it is far behind, that is a fault of

@@ -81,8 +81,8 @@ func (w *loader) state(m *Media) {
 	}
 	for n := w.next; n < m.NextMSN() && w.ctx.Err() == nil; n++ {
 		s := &m.Segments[n-m.MediaSequence]
-		if len(s.Parts) > 0 {
-			w.oldest[n] = s.Parts[0].URI
+		if i := slices.IndexFunc(s.Parts, func(p Part) bool { return !p.Gap }); i >= 0 { // a gap cannot be had
+			w.oldest[n] = s.Parts[i].URI
 		}
 		for _, p := range s.Parts {
 			if _, have := w.parts[p.URI]; !have && !p.Gap {

@@ -27,14 +27,24 @@ type origin struct {
 	changed chan struct{}
 }
 
-const listed = 14 // segments in the playlist
+const (
+	listed      = 14 // segments in the playlist
+	partsListed = 6  // of them, with their parts
+	// The lower rung has gaps before this part, from the beginning of its segment.
+	afterGap = 43
+)
+
+// gap says whether a rung lacks a part.
+func gap(rung string, part int) bool {
+	return rung == "low" && part >= afterGap/10*10 && part < afterGap
+}
 
 var rungs = []string{"high", "low"}
 
 func startOrigin(t *testing.T, total int, fault string) *httptest.Server {
 	t.Helper()
 	small, large := newClip(t, smallSPS()), newClip(t, largeSPS())
-	small.pictures = 300
+	small.pictures, small.keyAt = 300, afterGap
 	o := &origin{clips: map[string]*clip{"high": large, "low": small}, fault: fault, total: total, changed: make(chan struct{}), count: 11}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -107,7 +117,10 @@ func (o *origin) media(rung string, count int) *hls.Media {
 			m.Segments = append(m.Segments, hls.Segment{Init: "init-1.mp4", ProgramDateTime: begin.Add(time.Duration(n) * 200 * time.Millisecond)})
 		}
 		s := &m.Segments[len(m.Segments)-1]
-		s.Parts = append(s.Parts, hls.Part{URI: fmt.Sprintf("1-%d.%d.mp4", n/10, n%10), Duration: 200 * time.Millisecond, Independent: n%10 == 0})
+		s.Parts = append(s.Parts, hls.Part{
+			URI: fmt.Sprintf("1-%d.%d.mp4", n/10, n%10), Duration: 200 * time.Millisecond, Gap: gap(rung, n),
+			Independent: !gap(rung, n) && (n%10 == 0 || n == o.clips[rung].keyAt),
+		})
 		if n%10 == 9 {
 			s.URI, s.Duration = fmt.Sprintf("1-%d.mp4", n/10), 2*time.Second
 		}
@@ -115,7 +128,7 @@ func (o *origin) media(rung string, count int) *hls.Media {
 	if over := len(m.Segments) - listed; over > 0 {
 		m.Segments, m.MediaSequence = m.Segments[over:], uint64(over)
 	}
-	for i := range m.Segments[:max(len(m.Segments)-6, 0)] {
+	for i := range m.Segments[:max(len(m.Segments)-partsListed, 0)] {
 		m.Segments[i].Parts = nil
 	}
 	if !m.Ended {
@@ -217,7 +230,8 @@ func (o *origin) file(w http.ResponseWriter, r *http.Request, rung, name string)
 		count := o.until(r, func(count int) bool {
 			return count > msn*10+part || count == o.total || o.fault == "hint not held"
 		})
-		if count <= msn*10+part {
+		forgotten := o.fault == "old parts forgotten" && (count-1)/10-msn >= partsListed
+		if count <= msn*10+part || gap(rung, msn*10+part) || forgotten {
 			refuse(w, http.StatusNotFound)
 			return
 		}
@@ -228,7 +242,7 @@ func (o *origin) file(w http.ResponseWriter, r *http.Request, rung, name string)
 			return
 		}
 		for i := range 10 {
-			if o.fault == "lost part" && msn == 3 && i == 4 {
+			if o.fault == "lost part" && msn == 3 && i == 4 || gap(rung, msn*10+i) {
 				continue
 			}
 			_, _ = w.Write(c.part(msn*10 + i))

@@ -44,10 +44,10 @@ func (h *history) saw(asked, came time.Time, at place, uri string) (f Findings) 
 }
 
 // told notes a report of another playlist and returns what is wrong with it: it
-// is behind what was seen before it was asked for.
-func (h *history) told(by string, asked, came time.Time, at place, uri string) (f Findings) {
+// is behind what was seen when the playlist that has it was not yet made.
+func (h *history) told(by string, notYet, came time.Time, at place, uri string) (f Findings) {
 	for _, s := range h.seen {
-		if s.came.Before(asked) && at.before(s.at) {
+		if s.came.Before(notYet) && at.before(s.at) {
 			f.add("report-current", "%s reports %s of %s, which was at %s before that", by, at, uri, s.at)
 			break
 		}
@@ -58,8 +58,9 @@ func (h *history) told(by string, asked, came time.Time, at place, uri string) (
 	return f
 }
 
-// checkReported compares the reports in a state of this playlist, and those of
-// others on it.
+// checkReported compares the reports in a new state of this playlist, and those
+// of others on it. A report is as up to date as the playlist that has it (the
+// draft, 4.4.5.4), and that one was made after the state before was asked for.
 func (l *line) checkReported(a fetched, m *Media) {
 	var found Findings
 	l.follower.mu.Lock()
@@ -68,7 +69,7 @@ func (l *line) checkReported(a fetched, m *Media) {
 		uri := resolve(l.uri, r.URI)
 		for _, o := range l.lines {
 			if o.uri == uri && o != l {
-				found = append(found, o.history.told(l.uri, a.asked, a.came, position(r.LastMSN, r.LastPart), uri)...)
+				found = append(found, o.history.told(l.uri, l.asked, a.came, position(r.LastMSN, r.LastPart), uri)...)
 			}
 		}
 	}
