@@ -161,8 +161,7 @@ func (s *sidecars) choose(o ingest.Offer, old *session) (choice, error) {
 	b := s.broadcast
 	c := choice{video: b.video}
 	if b.audio != nil && o.Audio != nil && !sameAudio(*b.audio, *o.Audio) {
-		made := transcode.MadeAudio(*o.Audio, b.audio.Codec)
-		if err := b.service.tools.CanAudio(o.Audio.Codec, b.audio.Codec); err != nil || !sameAudio(*b.audio, made) {
+		if err := b.service.tools.CanAudio(o.Audio.Codec, b.audio.Codec); err != nil || !transcode.CanGoOn(*b.audio) {
 			return c, errs.Newf(errs.Unsupported, "this broadcast began with %s audio at %d Hz; send that, or end the broadcast first",
 				b.audio.Codec, b.audio.SampleRate)
 		}
@@ -242,7 +241,8 @@ func (s *sidecars) into(c choice, x *session) via {
 	}
 	if c.convertAudio {
 		t := transcode.NewAudio(service.tools, transcode.AudioConfig{
-			Name: s.broadcast.id + " audio to " + s.broadcast.audio.Codec.String(), Source: *x.offer.Audio, Codec: s.broadcast.audio.Codec,
+			Name: s.broadcast.id + " audio to " + s.broadcast.audio.Codec.String(), Source: *x.offer.Audio,
+			Codec: s.broadcast.audio.Codec, Rate: s.broadcast.audio.SampleRate, Channels: s.broadcast.audio.Channels,
 			Out: func(f frame.Audio, at int64) { x.live.PutAudio(f, at, time.Now()) },
 		}, service.log)
 		v.audio = t

@@ -2,19 +2,25 @@ package streaming_test
 
 import (
 	"context"
+	"errors"
 	"math"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/streamtest"
 )
 
-// TestSync sends flashes with tones and measures their distance in the
-// recording.
+// TestSync sends flashes with tones in real time and measures their distance in
+// the recording: with the publisher's Opus, and in the MP4 with the AAC that a
+// sidecar made of it. TestClocksWHIP and TestClocksRTMP do so over hours.
 func TestSync(t *testing.T) {
 	t.Parallel()
 	m := material(t)
@@ -33,28 +39,56 @@ func TestSync(t *testing.T) {
 			}
 			n.stopPublisher(p)
 			n.waitEnded(id)
-			out, err := exec.Command("ffmpeg", "-hide_banner", "-i", n.url+"/vod/"+id+"/master.m3u8",
-				"-vf", "blackdetect=d=0.2:pix_th=0.2", "-af", "silencedetect=n=-30dB:d=0.2", "-f", "null", "-").CombinedOutput()
+			checkSync(t, "on demand", n.url+"/vod/"+id+"/master.m3u8")
+			mp4 := filepath.Join(t.TempDir(), "video.mp4")
+			file, err := os.Create(mp4)
 			if err != nil {
-				t.Fatalf("%v: %s", err, out)
+				t.Fatal(err)
 			}
-			flashes := times(t, `black_end:([\d.]+)`, out)
-			tones := times(t, `silence_end: ([\d.]+)`, out)
-			pairs := 0
-			for _, flash := range flashes {
-				for _, tone := range tones {
-					if d := math.Abs(flash - tone); d < 0.4 {
-						pairs++
-						if d > 0.06 {
-							t.Errorf("the flash at %.3f s and its tone at %.3f s are %.0f ms apart", flash, tone, d*1000)
-						}
-					}
+			info, err := n.service.Remux(context.Background(), recorder.Prefix(channel, id), file)
+			if err := errors.Join(err, file.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Contains(info.Codecs, "mp4a.40.2") {
+				t.Errorf("the MP4 has %v: it was to show the AAC that a sidecar made", info.Codecs)
+			}
+			checkSync(t, "MP4", mp4)
+		})
+	}
+}
+
+// checkSync measures the distances of flashes and tones in what ffmpeg reads.
+func checkSync(t *testing.T, what, url string) {
+	t.Helper()
+	out, err := exec.Command("ffmpeg", "-hide_banner", "-i", url,
+		"-vf", "blackdetect=d=0.2:pix_th=0.2", "-af", "silencedetect=n=-15dB:d=0.2", "-f", "null", "-").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	flashes := times(t, `black_end:([\d.]+)`, out)
+	tones := times(t, `silence_end: ([\d.]+)`, out)
+	if len(flashes) < 5 || len(tones) < 5 {
+		t.Fatalf("%s: flashes %v, tones %v\n%s", what, flashes, tones, out)
+	}
+	// The last of each is where the recording ends.
+	flashes, tones = flashes[:len(flashes)-1], tones[:len(tones)-1]
+	pairs, worst := 0, 0.0
+	for _, flash := range flashes {
+		for _, tone := range tones {
+			if d := flash - tone; math.Abs(d) < 0.4 {
+				pairs++
+				if math.Abs(d) > math.Abs(worst) {
+					worst = d
 				}
 			}
-			if pairs < 4 {
-				t.Errorf("only %d flashes have their tones; flashes %v, tones %v\n%s", pairs, flashes, tones, out)
-			}
-		})
+		}
+	}
+	t.Logf("%s: %d flashes, at most %+.1f ms from their tones", what, pairs, worst*1000)
+	if math.Abs(worst) > 0.045 {
+		t.Errorf("%s: a flash is %+.0f ms from its tone; flashes %v, tones %v", what, worst*1000, flashes, tones)
+	}
+	if pairs < 4 {
+		t.Errorf("%s: only %d flashes have their tones; flashes %v, tones %v\n%s", what, pairs, flashes, tones, out)
 	}
 }
 

@@ -76,15 +76,7 @@ func TestOneBroadcast(t *testing.T) {
 			t.Fatalf("%s it is another broadcast", what)
 		}
 	}
-	harness.Eventually(t, "the first publisher is given up", func() error {
-		var ch struct {
-			Reconnecting bool `json:"reconnecting"`
-		}
-		if err := n.Anonymous().Get("/api/channel/"+u.ID, &ch); err != nil || !ch.Reconnecting {
-			return fmt.Errorf("%+v %w", ch, err)
-		}
-		return nil
-	})
+	waitAway(t, n, u)
 	second := encode(t, addr, u, "640x360")
 	waitSent(t, second.Sent, 6*time.Second)
 	same("over RTMP")
@@ -138,11 +130,11 @@ func waitSent(t *testing.T, sent func() time.Duration, length time.Duration) {
 	})
 }
 
-// TestCodecs publishes the codecs that browsers bring besides those of TestInputs,
-// and plays them.
+// TestCodecs publishes the codecs that WebRTC brings besides those of TestInputs,
+// and plays them: over HLS, and over WebRTC as they were sent.
 func TestCodecs(t *testing.T) {
 	n := harness.Start(t)
-	for _, codec := range []cmaf.VideoCodec{cmaf.VP9, cmaf.AV1} {
+	for _, codec := range []cmaf.VideoCodec{cmaf.VP9, cmaf.AV1, cmaf.H265} {
 		t.Run(codec.String(), func(t *testing.T) {
 			u := n.AddUser(strings.ToLower(codec.String())+"@example.com", "broadcaster")
 			c, err := streamtest.MakeClip(t.Context(), streamtest.Picture{Width: 640, Height: 360, Codec: codec}, 4)
@@ -155,6 +147,7 @@ func TestCodecs(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = p.Close() })
 			id := liveStream(t, n, u)
+			watchCodec(t, n, u, codec)
 			follow(t, n, u, 5*time.Second)
 			waitSent(t, p.Sent, 11*time.Second)
 			sent := p.Sent()

@@ -68,10 +68,11 @@ func newPackager(o output, target time.Duration) *packager {
 func (p *packager) video(f frame.Video, at int64, wall time.Time) {
 	p.settle(at)
 	p.wall = wall.Add(-duration(at))
+	p.bridge(at)
 	if f.Key {
 		p.keyFrame(f)
 	}
-	p.catchUp(at)
+	p.fit(at)
 	p.measure(at)
 	if p.segment == nil {
 		p.begin(p.window.nextMSN())
@@ -97,7 +98,9 @@ func (p *packager) video(f frame.Video, at int64, wall time.Time) {
 	}
 }
 
-// settle gives the open part's last sample its real end: where the next frame is.
+// settle gives the open part's last sample its real end: where the next frame
+// is. One that is a little beyond the part comes early instead; where frames are
+// missing the last one stands until the next, over the end of its part.
 func (p *packager) settle(at int64) {
 	n := len(p.open)
 	if n == 0 {
@@ -105,7 +108,10 @@ func (p *packager) settle(at int64) {
 	}
 	last := &p.open[n-1]
 	start := p.videoEnd - int64(last.Duration)
-	p.videoEnd = min(max(at, start+minSample), max(p.end90+p.target, start+minSample))
+	if partEnd := p.end90 + p.target; at <= partEnd+p.interval {
+		at = min(at, partEnd)
+	}
+	p.videoEnd = max(at, start+minSample)
 	last.Duration = uint32(p.videoEnd - start)
 }
 
@@ -119,6 +125,7 @@ func (p *packager) keyFrame(f frame.Video) {
 			return
 		}
 		p.cutOpen()
+		p.reach(p.videoEnd)
 		p.close()
 	}
 	if !changed {
@@ -130,22 +137,35 @@ func (p *packager) keyFrame(f frame.Video) {
 	p.begin(p.window.nextMSN())
 }
 
-// catchUp publishes what lies before a frame that comes after a gap, so that
-// no part is longer than the target.
-func (p *packager) catchUp(at int64) {
+// bridge publishes what lies before a frame that comes after a gap, so that no
+// part is longer than the target.
+func (p *packager) bridge(at int64) {
 	for p.segment != nil && at >= p.end90+p.target {
 		p.cut(p.end90 + p.target)
 	}
+}
+
+// reach ends a segment whose last picture stands longer than its parts, with a
+// part of sound.
+func (p *packager) reach(end int64) {
+	if len(p.open) == 0 && end >= p.end90+shortestPart && p.sound != nil {
+		p.publish(min(end, p.end90+p.target))
+	}
+}
+
+// fit publishes the open part if a frame would not fit into it.
+func (p *packager) fit(at int64) {
 	if len(p.open) > 0 && at+p.interval/2 > p.end90+p.target {
 		p.cut(p.partEnd(p.videoEnd))
 	}
 }
 
-// measure learns the frame interval.
+// measure learns the frame interval. A gap in which frames were lost says little
+// of it: what is predicted after one would be too long.
 func (p *packager) measure(at int64) {
 	d := at - p.lastPlace
 	if p.begun && d > 0 && d < ticksPerSecond {
-		p.interval += (d - p.interval) / 8
+		p.interval += (min(d, 2*p.interval) - p.interval) / 8
 		p.interval = min(max(p.interval, ticksPerSecond/240), p.target)
 	}
 	p.begun, p.lastPlace = true, at
@@ -193,8 +213,10 @@ func (p *packager) publish(end int64) {
 	if n := len(p.open); n > 0 {
 		last := &p.open[n-1]
 		start := p.videoEnd - int64(last.Duration)
-		p.videoEnd = max(end, start+minSample)
-		last.Duration = uint32(p.videoEnd - start)
+		if p.videoEnd <= end+p.interval { // else it stands until the next frame
+			p.videoEnd = max(end, start+minSample)
+			last.Duration = uint32(p.videoEnd - start)
+		}
 	}
 	if p.sound != nil {
 		p.sound.patient(end)
@@ -270,6 +292,7 @@ func (p *packager) interrupt() {
 		p.videoEnd = p.shown
 	}
 	p.cutOpen()
+	p.reach(p.videoEnd)
 	p.close()
 	if p.sound != nil {
 		p.sound.cutOff(p.end90)

@@ -10,6 +10,7 @@ type soundQueue struct {
 	frames []cmaf.Sample
 	start  int64 // of the first frame
 	end    int64 // of the last frame
+	begun  bool  // where it begins is fixed
 }
 
 // Limits of the queue, as divisions of a second.
@@ -17,6 +18,8 @@ const (
 	// Audio that is later than 2/5 s behind the video is taken for missing and
 	// silence put in its place, up to 1/5 s behind.
 	maxAudioDelay, keptAudioDelay = 2.0 / 5, 1.0 / 5
+	// A gap that is shorter is none, nor half a packet: clocks are not exact.
+	maxAudioGap = 1.0 / 100
 	// Seconds, far above a part: what no part takes, because no picture comes of
 	// a sidecar, does not pile up.
 	maxSoundQueue = 60
@@ -35,19 +38,35 @@ func (q *soundQueue) add(at, samples int64, data []byte) {
 	if at < 0 && at+samples/2 < 0 {
 		return // before the first key frame
 	}
+	if !q.begun {
+		q.open(at)
+	}
 	gap := at - q.end
 	if gap > q.of(maxSoundQueue) || gap <= -samples/2 || q.end-q.start > q.of(maxSoundQueue) {
 		return // of no place in this stream, or silence stands there already
 	}
-	if gap > samples/2 {
+	if gap > min(samples/2, q.of(maxAudioGap)) {
 		q.fill(at)
 	}
 	q.frames = append(q.frames, cmaf.Sample{Duration: uint32(samples), Key: true, Data: data})
 	q.end += samples
 }
 
-// fill puts silence up to a place, as exactly as the codec's frames allow.
+// open has the track begin where its first packet can stand in its own place,
+// and whole frames of silence before it.
+func (q *soundQueue) open(at int64) {
+	q.begun = true
+	if at > 0 {
+		_, frame := silence(q.config, q.of(1))
+		q.start = at % frame
+		q.end = q.start
+	}
+}
+
+// fill puts silence up to a place, as exactly as the codec's frames allow: to
+// half a frame.
 func (q *soundQueue) fill(to int64) {
+	q.begun = true
 	for {
 		packet, samples := silence(q.config, to-q.end)
 		if samples == 0 {
@@ -102,13 +121,13 @@ func (q *soundQueue) cutOff(ticks int64) {
 // aacFrame is the samples of an AAC-LC frame (14496-3).
 const aacFrame = 1024
 
-// silence returns a packet of silence that is not longer than room, and its
-// duration; 0 when none is that short.
+// silence returns a packet of silence for room, and its duration: of AAC one that
+// ends nearest to it, of Opus one that is not longer; 0 when it is best without.
 func silence(c cmaf.AudioConfig, room int64) (packet []byte, samples int64) {
 	switch {
 	case c.Codec == cmaf.Opus && room >= shortestSilence:
 		return opusSilence(room, c.Channels)
-	case c.Codec == cmaf.AAC && room >= aacFrame:
+	case c.Codec == cmaf.AAC && room > aacFrame/2:
 		return aacSilence(c.Channels), aacFrame
 	}
 	return nil, 0
@@ -137,5 +156,5 @@ func samplesOf(c cmaf.AudioConfig, data []byte) (int64, error) {
 // begin puts the empty queue at a place in ticks.
 func (q *soundQueue) begin(ticks int64) {
 	q.start = q.place(ticks)
-	q.end = q.start
+	q.end, q.begun = q.start, true
 }

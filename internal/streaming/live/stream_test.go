@@ -265,6 +265,59 @@ func TestContiguous(t *testing.T) {
 	}
 }
 
+// TestPlaceAfterLoss loses pictures up to a key frame: it is shown when it was
+// filmed, and those after it too, unless the last one before had ended its part.
+func TestPlaceAfterLoss(t *testing.T) {
+	const frame = time.Second / 30
+	early := 0
+	for lost := range 12 { // pictures
+		from := 3*time.Second - time.Duration(lost)*frame - frame/2
+		sc := scenario{rate: 30, gop: 30, length: 6 * time.Second, video: func(at time.Duration) bool {
+			return at < from || at >= 3*time.Second-frame/2
+		}}
+		_, r := sc.run(t)
+		for i, at := range pictures(t, r) {
+			n := i
+			if at > from {
+				n += lost
+			}
+			diff := at - time.Duration(n)*frame
+			switch {
+			case n == 90 && diff < -frame:
+				early++
+			case diff < -frame || diff > frame/2:
+				t.Errorf("%d are lost: picture %d is %v off", lost, n, diff)
+			}
+		}
+	}
+	if early > 3 {
+		t.Errorf("%d key frames of 12 are early", early)
+	}
+}
+
+// pictures returns when the pictures are decoded.
+func pictures(t *testing.T, r *recorded) []time.Duration {
+	t.Helper()
+	var times []time.Duration
+	for _, data := range r.data {
+		fragments, err := cmaf.ReadSegment(newReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range fragments {
+			if f.Video == nil {
+				continue
+			}
+			at := int64(f.Video.BaseTime)
+			for _, sample := range f.Video.Samples {
+				times = append(times, duration(at))
+				at += int64(sample.Duration)
+			}
+		}
+	}
+	return times
+}
+
 func countDiscontinuities(r *recorded) int {
 	n := 0
 	for _, s := range r.segments {

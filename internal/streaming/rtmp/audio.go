@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
+	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
@@ -14,6 +16,9 @@ const (
 	// After this many frames in a row that are off by more than half a frame,
 	// one was left out.
 	offFrames = 16
+	// How many frames the difference of both clocks is averaged over: long enough
+	// for timestamps that jump about, short enough for clocks that go apart.
+	lagFrames = 64
 )
 
 // audioTrack is the publisher's audio.
@@ -22,8 +27,9 @@ type audioTrack struct {
 	report reports
 
 	begun bool
-	next  int64 // where the next frame begins if none is missing, in samples
-	off   int   // frames in a row that say otherwise
+	next  int64   // where the next frame begins if none is missing, in samples
+	lag   float64 // of the samples behind the timestamps, in samples
+	off   int     // frames in a row that say otherwise
 }
 
 // header takes an AudioSpecificConfig or an OpusHead. Errors: errs.Unsupported
@@ -81,24 +87,31 @@ func parseOpusHead(head []byte) (cmaf.AudioConfig, error) {
 	}, nil
 }
 
-// place returns where a frame begins, in the track's timescale. RTMP counts in
-// ms, which no AAC frame is a whole number of: so the samples are counted, until
-// the timestamps say something else. Opus packets are whole ms.
-func (t *audioTrack) place(at mediaTime) int64 {
-	place := at.ticks(int64(t.config.Timescale()))
+// place returns where a frame begins, in the track's timescale, and when that is
+// by the clock that both tracks share. RTMP counts in ms, which no AAC frame is a
+// whole number of, and often by another clock than the sound card's: so the
+// samples are counted, and how the timestamps go away from them is followed
+// slowly, for the picture to follow the sound. Frames are missing where they
+// jump. Opus packets are whole ms.
+func (t *audioTrack) place(at mediaTime) (ticks int64, shared mediaTime) {
+	rate := int64(t.config.Timescale())
 	if t.config.Codec != cmaf.AAC {
-		return place
+		return at.ticks(rate), at
 	}
-	diff := max(place-t.next, t.next-place)
-	if diff > aacSamples/2 {
-		t.off++
-	} else {
+	stamped := at.ticks(rate)
+	diff := float64(stamped-t.next) - t.lag
+	t.off++
+	switch off := math.Abs(diff); {
+	case !t.begun:
+		t.begun, t.next, t.off = true, stamped, 0
+	case off > aacSamples || off > aacSamples/2 && t.off >= offFrames:
+		t.next += int64(math.Round(diff))
+		t.off = 0
+	case off <= aacSamples/2:
+		t.lag += diff / lagFrames
 		t.off = 0
 	}
-	if !t.begun || diff > aacSamples || t.off >= offFrames {
-		t.begun, t.next, t.off = true, place, 0
-	}
-	place = t.next
+	ticks = t.next
 	t.next += aacSamples
-	return place
+	return ticks, mediaTime((float64(ticks%rate)+t.lag)*float64(time.Second)/float64(rate)) + mediaTime(ticks/rate*int64(time.Second))
 }

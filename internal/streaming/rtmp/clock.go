@@ -65,10 +65,5 @@ func reportOf(timestamp uint32, ticks, rate int64) frame.Report {
 	return frame.Report{NTP: seconds<<32 | uint64(floorMod(ticks, rate)<<32/rate), Timestamp: timestamp}
 }
 
-// nearest returns the number next to ticks whose lower 32 bits are timestamp.
-func nearest(ticks int64, timestamp uint32) int64 {
-	return ticks + int64(int32(timestamp-uint32(ticks)))
-}
-
 func floorMod(a, b int64) int64 { return ((a % b) + b) % b }
 func floorDiv(a, b int64) int64 { return (a - floorMod(a, b)) / b }

@@ -135,8 +135,8 @@ func (p *publication) takeAudio(m chunk.Message, now time.Time) error {
 		p.complain(now, "audio comes without a header that tells how to decode it")
 	case tag.Kind == flv.Frame && tag.Codec == p.audio.config.Codec:
 		at := p.clock.see(m.Timestamp, tag.Nano)
-		ticks := p.audio.place(at)
-		p.handAudio(frame.Audio{Data: tag.Data, Timestamp: uint32(ticks), Arrival: now}, at)
+		ticks, shared := p.audio.place(at)
+		p.handAudio(frame.Audio{Data: tag.Data, Timestamp: uint32(ticks), Arrival: now}, shared)
 	}
 	return nil
 }
@@ -198,10 +198,10 @@ func (p *publication) handVideo(f frame.Video, at mediaTime) {
 		p.hold(held{video: &kept, at: at}, len(f.Data))
 		return
 	}
-	p.to.Video(f)
-	if p.video.report.due(at) {
+	if p.video.report.due(at) { // first, for the frame may be the one that all begins with
 		p.to.VideoReport(reportOf(f.Timestamp, at.ticks(cmaf.VideoTimescale), cmaf.VideoTimescale))
 	}
+	p.to.Video(f)
 }
 
 // handAudio is handVideo for audio.
@@ -211,11 +211,11 @@ func (p *publication) handAudio(f frame.Audio, at mediaTime) {
 		p.hold(held{audio: &kept, at: at}, len(f.Data))
 		return
 	}
-	p.to.Audio(f)
 	if p.audio.report.due(at) {
 		rate := int64(p.audio.config.Timescale())
-		p.to.AudioReport(reportOf(f.Timestamp, nearest(at.ticks(rate), f.Timestamp), rate))
+		p.to.AudioReport(reportOf(f.Timestamp, at.ticks(rate), rate))
 	}
+	p.to.Audio(f)
 }
 
 func (p *publication) hold(h held, size int) {

@@ -48,9 +48,9 @@ func TestClockRunsAway(t *testing.T) {
 	for range 10_000 {
 		ts += math.MaxInt32
 		at := c.see(ts, 999_999)
-		a.place(at)
-		r.due(at)
-		if got := reportOf(ts, nearest(at.ticks(44100), ts), 44100); got.Timestamp != ts {
+		_, shared := a.place(at)
+		r.due(shared)
+		if got := reportOf(ts, shared.ticks(44100), 44100); got.Timestamp != ts {
 			t.Fatalf("a report of %d is for %d", ts, got.Timestamp)
 		}
 	}
@@ -96,33 +96,53 @@ func TestAudioPlace(t *testing.T) {
 		if i%7 == 3 {
 			ms += 9 // a capture clock that is not even
 		}
-		if got := a.place(at(ms)); got != int64(i)*1024 {
+		if got, _ := a.place(at(ms)); got != int64(i)*1024 {
 			t.Fatalf("frame %d is at %d", i, got)
 		}
 	}
 	a = track()
 	a.place(at(0))
-	if got := a.place(at(1000)); got != 44100 {
+	if got, _ := a.place(at(1000)); got != 44100 {
 		t.Errorf("after a gap it is at %d", got)
 	}
-	if got := a.place(at(1023)); got != 44100+1024 {
+	if got, _ := a.place(at(1023)); got != 44100+1024 {
 		t.Errorf("and then at %d", got)
 	}
-	if got := a.place(at(100)); got != 4410 {
+	if got, _ := a.place(at(100)); got != 4410 {
 		t.Errorf("a clock that goes back is at %d", got)
 	}
 	// One frame is left out: in the end it shows.
 	a = track()
 	last := int64(0)
 	for i := range 100 {
-		last = a.place(at((i + i/50) * 1024 * 1000 / 44100))
+		last, _ = a.place(at((i + i/50) * 1024 * 1000 / 44100))
 	}
 	if want := int64(100 * 1024); last < want-50 || last > want+50 {
 		t.Errorf("the last frame is at %d, want %d", last, want)
 	}
 	opus := audioTrack{config: &cmaf.AudioConfig{Codec: cmaf.Opus, SampleRate: 44100}}
-	if got := opus.place(at(60)); got != 2880 {
+	if got, _ := opus.place(at(60)); got != 2880 {
 		t.Errorf("60 ms of Opus are %d", got)
+	}
+}
+
+// TestAudioDrift counts samples by a sound card's clock that is 200 ppm from the
+// one that the timestamps are of: none is left out or put in, and the shared time
+// is that of the timestamps.
+func TestAudioDrift(t *testing.T) {
+	for _, ppm := range []float64{200, -200} {
+		a := audioTrack{config: &cmaf.AudioConfig{Codec: cmaf.AAC, SampleRate: 44100}}
+		for i := range 155_000 { // an hour
+			real := float64(i) * 1024 / 44100 * (1 + ppm/1e6) * float64(time.Second)
+			at := mediaTime(time.Duration(real).Truncate(time.Millisecond))
+			got, shared := a.place(at)
+			if got != int64(i)*1024 {
+				t.Fatalf("%+v ppm: frame %d is at %d", ppm, i, got)
+			}
+			if off := time.Duration(shared - at); off < -2*time.Millisecond || off > 2*time.Millisecond {
+				t.Fatalf("%+v ppm: frame %d is at %v by its timestamp, and at %v", ppm, i, at, shared)
+			}
+		}
 	}
 }
 

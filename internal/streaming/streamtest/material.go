@@ -33,9 +33,10 @@ const (
 type Picture struct {
 	Width, Height int
 	// Flash makes it black, with white and a tone in the first 100 ms of every
-	// second, so that their distance can be measured.
-	Flash bool
-	Codec cmaf.VideoCodec // H264 if 0
+	// second, or of every FlashEvery seconds, so that their distance can be measured.
+	Flash      bool
+	FlashEvery int
+	Codec      cmaf.VideoCodec // H264 if 0
 	// Bitrate of the video in bits per second, 800,000 if 0.
 	Bitrate int
 	// KeyEvery is so many frames from one key frame to the next, a second's if 0.
@@ -76,8 +77,9 @@ func makeClip(ctx context.Context, dir string, p Picture, seconds int) (*Clip, e
 	video := fmt.Sprintf("testsrc2=size=%dx%d:rate=%d", p.Width, p.Height, FrameRate)
 	audio := "sine=frequency=440:sample_rate=48000"
 	if p.Flash {
-		video = fmt.Sprintf("color=black:size=%dx%d:rate=%d,drawbox=c=white:t=fill:enable='lt(mod(t,1),0.099)'", p.Width, p.Height, FrameRate)
-		audio = "aevalsrc='if(lt(mod(t,1),0.1),0.5*sin(2*PI*1000*t),0)':s=48000"
+		every := cmp.Or(p.FlashEvery, 1)
+		video = fmt.Sprintf("color=black:size=%dx%d:rate=%d,drawbox=c=white:t=fill:enable='lt(mod(t,%d),0.099)'", p.Width, p.Height, FrameRate, every)
+		audio = fmt.Sprintf("aevalsrc='if(lt(mod(t,%d),0.1),0.5*sin(2*PI*1000*t),0)':s=48000", every)
 	}
 	bitrate, keyEvery := fmt.Sprint(cmp.Or(p.Bitrate, 800_000)), fmt.Sprint(cmp.Or(p.KeyEvery, FrameRate))
 	if p.Codec == 0 {

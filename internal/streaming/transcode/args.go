@@ -73,20 +73,22 @@ func videoArgs(t Tools, c VideoConfig, source *cmaf.VideoConfig) []string {
 		"-avoid_negative_ts", "disabled", "-flush_packets", "1", "-f", "nut", "pipe:1")
 }
 
-// audioArgs is the command line for one run. The filter resamples to 48 kHz and,
+// audioArgs is the command line for one run. The filter resamples and,
 // where a packet was lost, fills with silence, so that as much sound comes out as
 // time has passed.
 func audioArgs(c AudioConfig) []string {
+	made := c.made()
+	sampling := strconv.Itoa(made.SampleRate)
 	args := append(common("nut"), "-threads", "1", "-i", "pipe:0", "-map", "0:a:0",
-		"-af", "aresample=48000:async=1:min_hard_comp=0.01",
-		"-ar", "48000", "-ac", strconv.Itoa(c.Source.Channels), "-threads", "1")
+		"-af", "aresample="+sampling+":async=1:min_hard_comp=0.01",
+		"-ar", sampling, "-ac", strconv.Itoa(made.Channels), "-threads", "1")
 	rate := c.Bitrate
 	if c.Codec == cmaf.AAC {
 		args = append(args, "-c:a", "aac", "-profile:a", "aac_low")
-		rate = orBitrate(rate, c.Source.Channels, 80_000, 128_000)
+		rate = orBitrate(rate, made.Channels, 80_000, 128_000)
 	} else {
 		args = append(args, "-c:a", "libopus", "-application", "audio", "-frame_duration", "20", "-vbr", "on")
-		rate = orBitrate(rate, c.Source.Channels, 48_000, 96_000)
+		rate = orBitrate(rate, made.Channels, 48_000, 96_000)
 	}
 	return append(args, "-b:a", strconv.Itoa(rate), "-copyts",
 		"-avoid_negative_ts", "disabled", "-flush_packets", "1", "-f", "nut", "pipe:1")

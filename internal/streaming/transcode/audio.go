@@ -1,10 +1,12 @@
 package transcode
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,20 +14,28 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
 )
 
-// AudioTimescale is the units per second of what audio sidecars make.
+// AudioTimescale is the units per second of what audio sidecars make, unless
+// another rate is asked for.
 const AudioTimescale = 48000
+
+// aacRates are the sample rates that AAC has numbers for, in their order
+// (14496-3, table 1.18), in Hz. No encoder knows others.
+var aacRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
 
 // AudioConfig is what an audio sidecar does, and who hears of it. For the
 // functions holds what VideoConfig says.
 type AudioConfig struct {
-	Name    string // for the log
-	Source  cmaf.AudioConfig
-	Codec   cmaf.AudioCodec // what is made: AAC-LC or Opus, with the source's channels
-	Bitrate int             // bits per second; 0: 128k and 80k for AAC, 96k and 48k for Opus, stereo and mono
-	Limits  Limits
+	Name   string // for the log
+	Source cmaf.AudioConfig
+	Codec  cmaf.AudioCodec // what is made: AAC-LC or Opus
+	// Rate of what is made, one of AAC's, in Hz, 0: AudioTimescale, which Opus
+	// always has; Channels 1 or 2, 0: as many as the source has.
+	Rate, Channels int
+	Bitrate        int // bits per second; 0: 128k and 80k for AAC, 96k and 48k for Opus, stereo and mono
+	Limits         Limits
 
 	// Out takes a frame of AAC, 1024 samples, or a packet of Opus, 960 samples, at
-	// the time when its first sample plays, in ticks of AudioTimescale since the
+	// the time when its first sample plays, in samples of what is made since the
 	// stream's first key frame: what the encoder puts before the first sound is
 	// taken off. Each follows upon the one before, except after a gap.
 	Out func(f frame.Audio, at int64)
@@ -40,14 +50,16 @@ const (
 	maxSilence = 2 * time.Second
 	// The same after the publisher was away, when the timeline may jump on purpose.
 	maxBreak = 100 * time.Millisecond
-	// Times that differ by less are the same, in ticks: rounding.
-	audioTolerance = AudioTimescale / 1000
+	// Times that differ by less are the same: rounding.
+	audioTolerance = time.Millisecond
 )
 
 // Audio makes AAC or Opus of the audio of a stream. It is a frame.Tap that takes
 // no notice of video.
 type Audio struct {
 	cfg    AudioConfig
+	made   cmaf.AudioConfig
+	rate   int64 // of made, Hz
 	tools  Tools
 	queue  *queue
 	sup    *supervisor
@@ -72,8 +84,9 @@ type Audio struct {
 // NewAudio starts a sidecar. Its first process starts with the first packet.
 func NewAudio(tools Tools, cfg AudioConfig, log *slog.Logger) *Audio {
 	cfg.Limits = cfg.Limits.withDefaults()
+	made := cfg.made()
 	a := &Audio{
-		cfg: cfg, tools: tools, done: make(chan struct{}),
+		cfg: cfg, made: made, rate: int64(made.SampleRate), tools: tools, done: make(chan struct{}),
 		queue: newQueue(cfg.Limits),
 		sup:   newSupervisor(cfg.Name, tools.path, cfg.Limits, cfg.Failed, log),
 	}
@@ -82,17 +95,31 @@ func NewAudio(tools Tools, cfg AudioConfig, log *slog.Logger) *Audio {
 }
 
 // Config is what a decoder must know of what the sidecar makes.
-func (a *Audio) Config() cmaf.AudioConfig { return MadeAudio(a.cfg.Source, a.cfg.Codec) }
+func (a *Audio) Config() cmaf.AudioConfig { return a.made }
 
-// MadeAudio is what a decoder must know of what a sidecar makes of a source.
+// MadeAudio is what a decoder must know of what a sidecar makes of a source when
+// nothing is asked for but the codec.
 func MadeAudio(source cmaf.AudioConfig, codec cmaf.AudioCodec) cmaf.AudioConfig {
-	c := cmaf.AudioConfig{Codec: codec, SampleRate: AudioTimescale, Channels: source.Channels}
-	if c.Codec == cmaf.AAC {
-		// AAC-LC (2), 48 kHz (index 3), channels: 14496-3, 1.6.2.1. Opus has no
-		// pre-skip, for the times of its packets have it in them.
-		c.ASC = []byte{0x11, 0x80 | byte(c.Channels)<<3}
+	return AudioConfig{Source: source, Codec: codec}.made()
+}
+
+// CanGoOn says whether a sidecar can make what goes on in an audio track: of AAC
+// the sample rate must be one of the standard ones.
+func CanGoOn(track cmaf.AudioConfig) bool {
+	return track.Codec == cmaf.Opus || slices.Contains(aacRates[:], track.SampleRate)
+}
+
+// made is what a decoder must know of what is made. Opus has no pre-skip, for
+// the times of its packets have it in them.
+func (c AudioConfig) made() cmaf.AudioConfig {
+	made := cmaf.AudioConfig{Codec: c.Codec, SampleRate: AudioTimescale, Channels: cmp.Or(c.Channels, c.Source.Channels)}
+	if made.Codec == cmaf.AAC {
+		made.SampleRate = cmp.Or(c.Rate, AudioTimescale)
+		// AAC-LC (2), the rate's number, channels: 14496-3, 1.6.2.1.
+		index := slices.Index(aacRates[:], made.SampleRate)
+		made.ASC = []byte{2<<3 | byte(index>>1), byte(index<<7) | byte(made.Channels)<<3}
 	}
-	return c
+	return made
 }
 
 // Video does nothing.
@@ -220,7 +247,7 @@ func (a *Audio) start(at int64) bool {
 
 // ticks makes a time of the source one of the output.
 func (a *Audio) ticks(at int64) int64 {
-	return rescale(at, AudioTimescale, int64(a.cfg.Source.Timescale()))
+	return rescale(at, a.rate, int64(a.cfg.Source.Timescale()))
 }
 
 // consume reads the output of a process, whose input begins at base.
@@ -231,12 +258,12 @@ func (a *Audio) consume(out io.Reader, heard func(), base int64) error {
 		if f, err = r.next(); err != nil {
 			break
 		}
-		if private := r.track.private; a.cfg.Codec == cmaf.AAC && (len(private) < 2 || string(private[:2]) != string(a.Config().ASC)) {
-			return fmt.Errorf("AAC with the configuration %x was asked for, ffmpeg makes %x", a.Config().ASC, private)
+		if private := r.track.private; a.cfg.Codec == cmaf.AAC && (len(private) < 2 || string(private[:2]) != string(a.made.ASC)) {
+			return fmt.Errorf("AAC with the configuration %x was asked for, ffmpeg makes %x", a.made.ASC, private)
 		}
 		heard()
 		// One second was added to all times on the way in.
-		at := rescale(f.pts, r.track.num*AudioTimescale, r.track.denom) - AudioTimescale + base
+		at := rescale(f.pts, r.track.num*a.rate, r.track.denom) - a.rate + base
 		a.give(at, base, append([]byte(nil), f.data...))
 	}
 	if errors.Is(err, io.EOF) {
@@ -250,10 +277,11 @@ func (a *Audio) consume(out io.Reader, heard func(), base int64) error {
 func (a *Audio) give(at, base int64, data []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if at < base-audioTolerance {
+	tolerance := int64(audioTolerance) * a.rate / int64(time.Second)
+	if at < base-tolerance {
 		return
 	}
-	if a.begun && at-a.cursor < audioTolerance && at-a.cursor > -audioTolerance {
+	if a.begun && at-a.cursor < tolerance && at-a.cursor > -tolerance {
 		at = a.cursor
 	}
 	if a.begun && at < a.cursor {

@@ -1,6 +1,7 @@
 package transcode
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -48,27 +49,38 @@ func TestAudio(t *testing.T) {
 	tests := []struct {
 		from, to       cmaf.AudioCodec
 		rate, channels int
+		into           cmaf.AudioConfig // rate and channels that are asked for
 	}{
-		{cmaf.Opus, cmaf.AAC, 48000, 2},
-		{cmaf.Opus, cmaf.AAC, 48000, 1},
-		{cmaf.AAC, cmaf.Opus, 48000, 2},
-		{cmaf.AAC, cmaf.Opus, 44100, 1},
-		{cmaf.AAC, cmaf.Opus, 44100, 2},
+		{cmaf.Opus, cmaf.AAC, 48000, 2, cmaf.AudioConfig{}},
+		{cmaf.Opus, cmaf.AAC, 48000, 1, cmaf.AudioConfig{}},
+		{cmaf.Opus, cmaf.AAC, 48000, 2, cmaf.AudioConfig{SampleRate: 44100, Channels: 2}},
+		{cmaf.Opus, cmaf.AAC, 48000, 2, cmaf.AudioConfig{SampleRate: 44100, Channels: 1}},
+		{cmaf.AAC, cmaf.AAC, 44100, 1, cmaf.AudioConfig{SampleRate: 32000, Channels: 2}},
+		{cmaf.AAC, cmaf.Opus, 48000, 2, cmaf.AudioConfig{}},
+		{cmaf.AAC, cmaf.Opus, 44100, 1, cmaf.AudioConfig{}},
+		{cmaf.AAC, cmaf.Opus, 44100, 2, cmaf.AudioConfig{}},
+		{cmaf.AAC, cmaf.Opus, 44100, 1, cmaf.AudioConfig{SampleRate: 44100, Channels: 2}}, // Opus has one rate
 	}
 	for _, tt := range tests {
-		t.Run(fmt.Sprintf("%s at %d with %d to %s", tt.from, tt.rate, tt.channels, tt.to), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s at %d with %d to %s at %d with %d", tt.from, tt.rate, tt.channels, tt.to, tt.into.SampleRate, tt.into.Channels), func(t *testing.T) {
 			const seconds, later = 4, 100_000 // packets from somewhere in the stream
 			source, packets := makeAudio(t, tt.from, tt.rate, tt.channels, beeps, seconds)
 			h := &heard{}
-			a := NewAudio(tools(t), h.audio(AudioConfig{Source: source, Codec: tt.to, Limits: noLimits()}), logTo(t))
+			a := NewAudio(tools(t), h.audio(AudioConfig{
+				Source: source, Codec: tt.to, Rate: tt.into.SampleRate, Channels: tt.into.Channels, Limits: noLimits(),
+			}), logTo(t))
 			defer a.Close()
+			made := a.Config()
+			if want := cmp.Or(tt.into.Channels, tt.channels); made.Channels != want {
+				t.Errorf("%d channels, not %d", made.Channels, want)
+			}
 			offset := int64(later * tt.rate)
 			for _, p := range packets {
 				a.Audio(p.Audio, p.at+offset)
 			}
 			a.End()
 			ended(t, a.Done())
-			if len(h.gaps) > 0 || len(h.sounds) < seconds*45 {
+			if len(h.gaps) > 0 || len(h.sounds) < seconds*30 {
 				t.Fatalf("%d packets, gaps %v, %+v", len(h.sounds), h.gaps, a.Stats())
 			}
 			for i, s := range h.sounds {
@@ -76,7 +88,7 @@ func TestAudio(t *testing.T) {
 					t.Fatalf("packet %d is at %d, not %d", i, s.at, want)
 				}
 			}
-			start := h.sounds[0].at - later*AudioTimescale
+			start := rescale(h.sounds[0].at, AudioTimescale, int64(made.Timescale())) - later*AudioTimescale
 			if lead := start - rescale(packets[0].at, AudioTimescale, int64(tt.rate)); lead < 0 || lead > 960 {
 				t.Errorf("the output begins %d samples after the input", lead)
 			}
@@ -91,6 +103,23 @@ func TestAudio(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestCanGoOn says into which tracks sound can be made.
+func TestCanGoOn(t *testing.T) {
+	for _, tt := range []struct {
+		track cmaf.AudioConfig
+		want  bool
+	}{
+		{cmaf.AudioConfig{Codec: cmaf.Opus, SampleRate: 37000}, true}, // which its encoder was given
+		{cmaf.AudioConfig{Codec: cmaf.AAC, SampleRate: 44100}, true},
+		{cmaf.AudioConfig{Codec: cmaf.AAC, SampleRate: 7350}, true},
+		{cmaf.AudioConfig{Codec: cmaf.AAC, SampleRate: 37000}, false},
+	} {
+		if got := CanGoOn(tt.track); got != tt.want {
+			t.Errorf("%v at %d: %v", tt.track.Codec, tt.track.SampleRate, got)
+		}
 	}
 }
 

@@ -6,10 +6,7 @@ import (
 	"net"
 	"time"
 
-	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
-
-	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
 )
 
 // repairEvery is how often a reader that waits for a missing packet looks for
@@ -32,27 +29,26 @@ func (s *session) track(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver)
 		return
 	}
 	s.taken[track.Kind()] = true
-	order := &reorder{to: audioReader{s.media}, wait: maxAudioReorder}
+	to := NewAudioReceiver(s.media)
 	if track.Kind() == webrtc.RTPCodecTypeVideo {
-		video, err := newVideoReader(s.media.Codec(), s.media)
-		if err != nil {
+		var err error
+		if to, err = NewVideoReceiver(s.media.Codec(), s.media); err != nil {
 			s.log.Error("reading video", "error", err)
 			return
 		}
-		order = &reorder{to: video, wait: maxReorder}
 		s.videoSSRC.Store(uint32(track.SSRC()))
 	}
-	s.readers.Go(func() { s.readPackets(track, order) })
-	s.readers.Go(func() { s.readReports(track, receiver) })
+	s.readers.Go(func() { s.readPackets(track, to) })
+	s.readers.Go(func() { s.readReports(track, receiver, to) })
 }
 
 // readPackets reads a track until the connection is closed.
-func (s *session) readPackets(track *webrtc.TrackRemote, order *reorder) {
+func (s *session) readPackets(track *webrtc.TrackRemote, to *Receiver) {
 	buf := make([]byte, receiveMTU)
 	limited := false // there is a deadline for reading
 	garbage := 0     // packets in a row
 	for {
-		if waiting := order.waiting(); waiting || limited {
+		if waiting := to.Waiting(); waiting || limited {
 			var deadline time.Time
 			if waiting {
 				deadline = time.Now().Add(repairEvery)
@@ -65,14 +61,17 @@ func (s *session) readPackets(track *webrtc.TrackRemote, order *reorder) {
 		n, attributes, err := track.Read(buf)
 		now := time.Now()
 		if isTimeout(err) {
-			order.expire(now)
+			to.Expire(now)
 			continue
 		}
 		if isClosed(err) {
 			return
 		}
-		h, bad := parseHeader(buf[:n])
-		if err = errors.Join(err, bad); err != nil { // as of a payload type that was not negotiated
+		var sequence uint16
+		if err == nil {
+			sequence, err = to.Packet(buf[:n], now)
+		}
+		if err != nil { // as of a payload type that was not negotiated
 			s.media.Dropped(1)
 			if garbage++; garbage > maxGarbage {
 				s.Close("the publisher sends packets that are no RTP of this session")
@@ -82,10 +81,8 @@ func (s *session) readPackets(track *webrtc.TrackRemote, order *reorder) {
 		}
 		garbage = 0
 		if attributes != nil && attributes.Get(webrtc.AttributeRtxSsrc) != nil {
-			s.feedback.repaired(uint32(track.SSRC()), h.sequence)
+			s.feedback.repaired(uint32(track.SSRC()), sequence)
 		}
-		s.media.Received(len(h.payload), now)
-		order.push(packet{sequence: h.sequence, timestamp: h.timestamp, marker: h.marker, payload: h.payload, at: now})
 	}
 }
 
@@ -100,26 +97,15 @@ func isTimeout(err error) bool {
 }
 
 // readReports hands on the sender reports of a track.
-func (s *session) readReports(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
-	say := s.media.AudioReport
-	if track.Kind() == webrtc.RTPCodecTypeVideo {
-		say = s.media.VideoReport
-	}
+func (s *session) readReports(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver, to *Receiver) {
 	buf := make([]byte, receiveMTU)
 	for {
 		n, _, err := receiver.Read(buf)
 		if err != nil {
 			return // the connection is closed
 		}
-		packets, err := rtcp.Unmarshal(buf[:n])
-		if err != nil {
-			continue
-		}
-		for _, p := range packets {
-			if sr, ok := p.(*rtcp.SenderReport); ok && sr.SSRC == uint32(track.SSRC()) {
-				s.feedback.reported(sr, time.Now())
-				say(frame.Report{NTP: sr.NTPTime, Timestamp: sr.RTPTime})
-			}
+		for _, sr := range to.Reports(buf[:n], uint32(track.SSRC())) {
+			s.feedback.reported(sr, time.Now())
 		}
 	}
 }

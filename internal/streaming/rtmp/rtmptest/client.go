@@ -63,6 +63,21 @@ func Dial(ctx context.Context, address string, trust *tls.Config) (*Client, erro
 	return c, nil
 }
 
+// Accepted publishes on a connection that stands already, as the stream name of
+// an application.
+func Accepted(conn net.Conn, app, name string) (*Client, error) {
+	c := NewClient(conn)
+	c.app, c.name, c.url = app, name, "rtmp://localhost/"+app
+	err := c.handshake()
+	if err == nil {
+		err = c.Publish()
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return c, nil
+}
+
 // NewClient returns a client on a connection that has not shaken hands.
 func NewClient(conn net.Conn) *Client {
 	c := &Client{conn: conn, out: chunk.NewWriter(), app: "live"}

@@ -1,12 +1,10 @@
 package wheptest
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
-	"github.com/pion/rtp/codecs"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -71,7 +69,8 @@ func (v *Viewer) readAudio(track *webrtc.TrackRemote) {
 }
 
 func (v *Viewer) readVideo(track *webrtc.TrackRemote) {
-	a := assembler{viewer: v, waiting: map[uint16]*rtp.Packet{}, mime: track.Codec().MimeType}
+	mime := track.Codec().MimeType
+	a := assembler{viewer: v, waiting: map[uint16]*rtp.Packet{}, mime: mime, unpack: newUnpacker(mime)}
 	for {
 		p, _, err := track.ReadRTP()
 		if err != nil {
@@ -94,7 +93,7 @@ type assembler struct {
 	next    uint16
 	began   bool
 	stuck   time.Time // since when next is missing
-	h264    codecs.H264Packet
+	unpack  unpacker
 	unit    []byte
 	broken  bool // until the next key frame
 }
@@ -128,7 +127,7 @@ func (a *assembler) push(p *rtp.Packet, now time.Time) {
 		lost++
 		a.next++
 		a.unit, a.broken = nil, true
-		a.h264 = codecs.H264Packet{}
+		a.unpack = newUnpacker(a.mime)
 	}
 	a.viewer.count(lost)
 }
@@ -143,21 +142,18 @@ func (v *Viewer) count(lost int) {
 
 // packet takes the next packet in order.
 func (a *assembler) packet(p *rtp.Packet, now time.Time) {
-	data := p.Payload
-	if a.mime == webrtc.MimeTypeH264 {
-		var err error
-		if data, err = a.h264.Unmarshal(p.Payload); err != nil {
-			a.broken = true
-			return
-		}
+	data, err := a.unpack.Unmarshal(p.Payload)
+	if err != nil {
+		a.broken = true
+		return
 	}
 	a.unit = append(a.unit, data...)
 	if !p.Marker {
 		return
 	}
-	u := Unit{Video: true, Data: a.unit, Timestamp: p.Timestamp, Complete: now, Key: a.mime == webrtc.MimeTypeH264 && isKey(a.unit)}
+	u := Unit{Video: true, Data: a.unit, Timestamp: p.Timestamp, Complete: now, Key: isKey(a.mime, a.unit)}
 	a.unit = nil
-	if a.broken && !u.Key && a.mime == webrtc.MimeTypeH264 {
+	if a.broken && !u.Key {
 		return
 	}
 	a.broken = false
@@ -174,17 +170,4 @@ func (a *assembler) packet(p *rtp.Packet, now time.Time) {
 			}
 		}
 	})
-}
-
-// isKey says whether an H264 access unit has an IDR picture with its parameter
-// sets.
-func isKey(unit []byte) bool {
-	var sps, idr bool
-	for _, nal := range bytes.Split(unit, []byte{0, 0, 0, 1}) {
-		if len(nal) > 0 {
-			sps = sps || nal[0]&0x1f == 7
-			idr = idr || nal[0]&0x1f == 5
-		}
-	}
-	return sps && idr
 }

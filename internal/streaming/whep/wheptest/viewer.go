@@ -55,7 +55,7 @@ type Options struct {
 type Unit struct {
 	Video     bool
 	Key       bool
-	Data      []byte // H264 as annex B
+	Data      []byte // H264 and H265 as annex B, AV1 as OBUs with sizes
 	Timestamp uint32
 	Complete  time.Time // when its last packet was there
 }
