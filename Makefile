@@ -127,6 +127,10 @@ bench: setup-build ## Run the benchmarks.
 SOAK     ?= 60m
 SOAK_CUT ?= 5m
 
+.PHONY: clocks
+clocks: setup-test ## Send a simulated hour with clocks that go apart; measure picture against sound.
+	CLOCKS=1h go test -count 1 -v -timeout 30m -run 'TestClocks|TestSync$$' ./internal/streaming
+
 .PHONY: soak
 soak: build ## Keep one broadcast up for SOAK, losing its publisher every SOAK_CUT.
 	SOAK=$(SOAK) SOAK_CUT=$(SOAK_CUT) TEST_BINARY=$(CURDIR)/$(BINARY) go test -count 1 -timeout 3h -v ./test/soak

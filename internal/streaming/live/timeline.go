@@ -22,8 +22,10 @@ const (
 	// After this long without any frame the publisher was away. The time does
 	// not count: the stream goes on where it was.
 	awayAfter = second
-	// Without any frame for this long, late frames are not made up for.
-	quietAfter = second / 5
+	// Without any frame for this long, late frames are not made up for; nor until
+	// this long after it, when those come that the network has held back.
+	quietAfter   = second / 5
+	catchUpAfter = second
 	// The wall clock of the output follows at once when it is this wrong.
 	maxWallError = second / 4
 )
@@ -48,6 +50,7 @@ type timeline struct {
 	slewing     bool
 	skipped     bool  // time was taken out
 	lastAny     int64 // latest arrival
+	resumed     int64 // first arrival after a time without any
 	wallBegun   bool
 	wallOffset  int64 // arrival minus output, smoothed
 	firstHeldAt int64
@@ -79,7 +82,7 @@ func newTimeline(base time.Time, origin int64, audio *cmaf.AudioConfig) *timelin
 func (t *timeline) noteVideo(ts uint32, arrival time.Time) {
 	now := int64(arrival.Sub(t.base))
 	t.seeVideo(ts, now)
-	t.lastAny = now
+	t.arrived(now)
 }
 
 func (t *timeline) seeVideo(ts uint32, now int64) int64 {
@@ -96,7 +99,7 @@ func (t *timeline) seeVideo(ts uint32, now int64) int64 {
 func (t *timeline) video(f frame.Video) (at int64, waiting bool) {
 	now := int64(f.Arrival.Sub(t.base))
 	ts := t.seeVideo(f.Timestamp, now)
-	t.lastAny = now
+	t.arrived(now)
 	if !t.started {
 		if len(t.held) == 0 {
 			t.firstHeldAt = now
@@ -123,7 +126,7 @@ func (t *timeline) audio(ts uint32, arrival time.Time) (at func() (int64, bool))
 	if away {
 		t.skip(t.audioClock.ns(ticks - before))
 	}
-	t.lastAny = now
+	t.arrived(now)
 	return func() (int64, bool) {
 		if !t.started {
 			return 0, false
@@ -205,6 +208,14 @@ func (t *timeline) believe(byReports, byArrival int64) int64 {
 	return byReports
 }
 
+// arrived notes that something has come.
+func (t *timeline) arrived(now int64) {
+	if now-t.lastAny > quietAfter {
+		t.resumed = now
+	}
+	t.lastAny = now
+}
+
 // away says whether the publisher had gone silent before now.
 func (t *timeline) away(now int64) bool { return t.started && now-t.lastAny > awayAfter }
 
@@ -228,10 +239,10 @@ func (t *timeline) offset() int64 {
 }
 
 // now returns the place in the output, in ticks, that arrives now; false when
-// the output has not begun or nothing arrives.
+// the output has not begun, or nothing arrives, or what is late does just now.
 func (t *timeline) now(now time.Time) (int64, bool) {
 	arrival := int64(now.Sub(t.base))
-	if !t.started || arrival-t.lastAny > quietAfter {
+	if !t.started || arrival-t.lastAny > quietAfter || arrival-t.resumed < catchUpAfter {
 		return 0, false
 	}
 	return t.videoClock.ticks(arrival - t.offset()), true
