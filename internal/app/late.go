@@ -39,5 +39,5 @@ func (l *lateAudience) Now(streamID string) (channel.LiveNow, bool) {
 		return channel.LiveNow{}, false
 	}
 	live, ok := s.LiveNow(streamID)
-	return channel.LiveNow{Viewers: live.Viewers, Reconnecting: live.Reconnecting, Picture: live.Picture}, ok
+	return channel.LiveNow{Viewers: live.Viewers, Reconnecting: live.Reconnecting, Picture: live.Picture, OpenFor: live.OpenFor}, ok
 }

@@ -51,7 +51,7 @@ func (a *air) PublishLive(subject string, data []byte) error {
 }
 
 func (a *air) Now(streamID string) (LiveNow, bool) {
-	return LiveNow{Viewers: 7, Reconnecting: true, Picture: true}, streamID == "st-2"
+	return LiveNow{Viewers: 7, Reconnecting: true, Picture: true, OpenFor: 41600 * time.Millisecond}, streamID == "st-2"
 }
 
 type node struct {
@@ -389,7 +389,7 @@ func TestPublicChannels(t *testing.T) {
 		}
 		var one PublicChannel
 		n.client.Get("/api/channel/user-1").Want(200).JSON(&one)
-		if !one.Live || one.StreamID != "st-2" || one.ViewCount == nil || *one.ViewCount != 7 || one.StartedAt == nil {
+		if !one.Live || one.StreamID != "st-2" || one.ViewCount == nil || *one.ViewCount != 7 || one.StartedAt == nil || one.OpenFor == nil || *one.OpenFor != 42 {
 			t.Errorf("%+v", one)
 		}
 		n.client.Get("/api/channel/nobody").Want(404)

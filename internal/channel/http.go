@@ -43,6 +43,7 @@ type PublicChannel struct {
 	ViewCount   *int       `json:"viewCount,omitempty" doc:"while live, where it is known"`
 	// Reconnecting is for pages that come in between two events.
 	Reconnecting bool   `json:"reconnecting,omitempty" doc:"live, but no media comes just now; the broadcast waits for its publisher"`
+	OpenFor      *int   `json:"openFor,omitempty" minimum:"0" doc:"while live, where it is known: seconds that the broadcast stays open without media from now on; 0 when it ends with its publisher's connection"`
 	Thumbnail    string `json:"thumbnail,omitempty" doc:"the latest picture of the live stream, made anew every minute"`
 }
 
@@ -62,7 +63,8 @@ func (s *Service) public(ctx context.Context, c Channel) PublicChannel {
 	}
 	v.StreamID, v.StartedAt = c.StreamID, &c.LiveSince
 	if now, known := s.audience.Now(c.StreamID); known {
-		v.ViewCount, v.Reconnecting = &now.Viewers, now.Reconnecting
+		openFor := int(now.OpenFor.Round(time.Second) / time.Second)
+		v.ViewCount, v.Reconnecting, v.OpenFor = &now.Viewers, now.Reconnecting, &openFor
 		if now.Picture {
 			v.Thumbnail = s.urls(ctx).LivePicture(c.ID, c.StreamID)
 		}

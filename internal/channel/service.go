@@ -44,8 +44,9 @@ type Audience interface {
 // LiveNow is how a live stream is just now.
 type LiveNow struct {
 	Viewers      int
-	Reconnecting bool // its publisher is away, or brings no media
-	Picture      bool // there is a picture of it
+	Reconnecting bool          // its publisher is away, or brings no media
+	Picture      bool          // there is a picture of it
+	OpenFor      time.Duration // it still waits for media, at least 0
 }
 
 // Config is what the service needs; all of it is required.

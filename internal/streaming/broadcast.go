@@ -106,6 +106,17 @@ func (b *broadcast) reconnecting() bool {
 	return b.starving || b.session == nil
 }
 
+// openFor is how long the broadcast still waits for media.
+func (b *broadcast) openFor(now time.Time) time.Duration {
+	window := b.service.cfg.ReconnectWindow
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.session != nil && !b.starving {
+		return window
+	}
+	return max(0, window-now.Sub(b.heard))
+}
+
 // current is the publisher, nil while it is away.
 func (b *broadcast) current() *session {
 	b.mu.Lock()

@@ -28,6 +28,9 @@ type LiveInfo struct {
 	Viewers      int
 	Reconnecting bool // its publisher is away, or brings no media
 	Picture      bool // there is a picture of it
+	// OpenFor is how long the broadcast still waits for media: the whole reconnect
+	// window while it comes, 0 when a lost publisher ends it.
+	OpenFor time.Duration
 }
 
 // Live lists the streams that are live on this node.
@@ -51,9 +54,10 @@ func (s *Service) LiveNow(streamID string) (LiveInfo, bool) {
 }
 
 func (s *Service) info(b *broadcast) LiveInfo {
+	now := time.Now()
 	return LiveInfo{
-		Channel: b.channel, StreamID: b.id, StartedAt: b.startedAt.UTC(), Viewers: s.viewersOf(b.id, time.Now()),
-		Reconnecting: b.reconnecting(), Picture: b.pictures.there(),
+		Channel: b.channel, StreamID: b.id, StartedAt: b.startedAt.UTC(), Viewers: s.viewersOf(b.id, now),
+		Reconnecting: b.reconnecting(), Picture: b.pictures.there(), OpenFor: b.openFor(now),
 	}
 }
 

@@ -258,10 +258,16 @@ func TestGoodbyeAfterClose(t *testing.T) {
 	p := n.publish(streamtest.Options{Clips: []*streamtest.Clip{material(t).small}})
 	id := n.liveID()
 	n.waitMedia(id, time.Second)
+	if left := n.service.Live()[0].OpenFor; left != time.Hour {
+		t.Errorf("while media comes, the broadcast stays open for %s", left)
+	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the publisher is away", func() bool { return n.service.Live()[0].Reconnecting })
+	if left := n.service.Live()[0].OpenFor; left <= 0 || left >= time.Hour {
+		t.Errorf("while the publisher is away, the broadcast stays open for %s", left)
+	}
 	if status, _, body := n.do(http.MethodDelete, p.Location(), "", auth, "Bearer "+key); status != http.StatusOK {
 		t.Fatalf("DELETE: %d %s", status, body)
 	}

@@ -1,44 +1,25 @@
 // From a phone's browser to a published video: the whole path, in the real
 // program and real browsers.
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
-import { openPage, startBrowser } from './browser.mjs'
 import { noteSent, playFor, playInAll } from './measure.mjs'
-import { startServer } from './server.mjs'
 import { api, checkMP4, ended, goLive, onAirFor, stopBroadcast } from './steps.mjs'
+import { story } from './story.mjs'
 
 const email = 'nora@example.com'
 const password = 'a sentence to remember'
 
-let server, browser, studio, lobby, seat, plain, videoId
-let failed = false
+let server, studio, lobby, seat, plain, videoId
 
-/** One step of the story: after one that failed, the rest makes no sense. */
-function step(name, does) {
-  test(name, async (t) => {
-    if (failed) return t.skip('a step before failed')
-    try {
-      await does(t)
-    } catch (error) {
-      failed = true
-      await Promise.all([studio, lobby, seat, plain].map((page) => page?.shoot('failed').catch(() => {})))
-      error.message += `\n\nwhat the server logged last:\n${server?.log().slice(-3000)}`
-      throw error
-    }
-  })
-}
-
-before(async () => {
-  server = await startServer('--auth-allowed-domains', 'example.com')
-  browser = await startBrowser()
+const { step, open, noErrors } = story(['--auth-allowed-domains', 'example.com'], async ({ server: started, browser, open }) => {
+  server = started
   const phone = await browser.newContext({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, permissions: ['camera', 'microphone'], colorScheme: 'dark' })
   const desktop = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'light' })
-  studio = await openPage(phone, 'phone')
+  studio = await open(phone, 'phone')
   await noteSent(studio.page)
-  lobby = await openPage(desktop, 'lobby')
-  seat = await openPage(desktop, 'seat')
+  lobby = await open(desktop, 'lobby')
+  seat = await open(desktop, 'seat')
   // Stands for phones that refuse the WebSocket of a local authority: server-sent events it is.
-  plain = await openPage(desktop, 'plain')
+  plain = await open(desktop, 'plain')
   await plain.page.addInitScript(() => {
     window.WebSocket = class {
       constructor() {
@@ -46,14 +27,6 @@ before(async () => {
       }
     }
   })
-})
-
-after(async () => {
-  await browser?.close()
-  if (!server) return
-  const code = await server.stop()
-  server.remove()
-  assert.equal(code, 0, 'serve ends with 0 after SIGTERM')
 })
 
 step('somebody signs up as a broadcaster', async () => {
@@ -99,7 +72,7 @@ step('a broadcast shows everywhere by itself and plays with picture and sound', 
 })
 
 step('a reaction is drawn on every picture', async () => {
-  const fan = await openPage(studio.page.context(), 'fan')
+  const fan = await open(studio.page.context(), 'fan')
   await fan.page.goto(seat.page.url())
   const love = fan.page.getByRole('button', { name: 'Love' })
   await love.waitFor()
@@ -182,6 +155,4 @@ step('open pages come back by themselves after the server was away', async () =>
   }
 })
 
-step('no page had an error', () => {
-  for (const { errors } of [studio, lobby, seat, plain]) assert.deepEqual(errors.filter((error) => !/^WebSocket connection/.test(error)), [])
-})
+noErrors()

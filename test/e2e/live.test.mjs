@@ -1,62 +1,35 @@
 // What lasts longer than a moment: a broadcast that is watched in both ways,
 // rewound, lost and continued, and then seen on demand.
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
-import { openPage, startBrowser } from './browser.mjs'
 import { keepPeers, noteSent, playFor, playInAll, sentSeconds } from './measure.mjs'
-import { startServer } from './server.mjs'
 import { api, checkMP4, chooseDelay, connected, ended, goLive, onAirFor, playing, preview, showControls, signIn, stopBroadcast } from './steps.mjs'
+import { story } from './story.mjs'
 
 const nora = { email: 'nora@example.com', password: 'a sentence to remember' }
 const finn = { email: 'finn@example.com', password: 'another sentence to remember' }
 
-let server, browser, studio, lobby, seat, phone, channel, streamId, joint
+let server, studio, lobby, seat, phone, channel, streamId, joint
 /** Second of the media at which each reaction was sent. */
 const moments = {}
-let failed = false
 
-/** One step of the story: after one that failed, the rest makes no sense. */
-function step(name, does) {
-  test(name, async (t) => {
-    if (failed) return t.skip('a step before failed')
-    try {
-      await does(t)
-    } catch (error) {
-      failed = true
-      await Promise.all([studio, lobby, seat, phone].map((page) => page?.shoot('failed').catch(() => {})))
-      error.message += `\n\nwhat the server logged last:\n${server?.log().slice(-3000)}`
-      throw error
-    }
-  })
-}
-
-before(async () => {
-  server = await startServer()
+const { step, noErrors } = story([], async ({ server: started, browser, open }) => {
+  server = started
   channel = server.addUser(nora.email, nora.password, 'broadcaster').channel.id
   server.addUser(finn.email, finn.password, 'viewer')
-  browser = await startBrowser()
   const desktop = { viewport: { width: 1280, height: 800 } }
   const casting = await browser.newContext({ ...desktop, permissions: ['camera', 'microphone'], colorScheme: 'dark' })
   const watching = await browser.newContext({ ...desktop, colorScheme: 'light' })
   const mobile = await browser.newContext({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, colorScheme: 'dark' })
-  studio = await openPage(casting, 'live-studio')
+  studio = await open(casting, 'live-studio')
   await noteSent(studio.page)
   // Leaving while live is asked about; this broadcaster means it.
   studio.page.on('dialog', (dialog) => dialog.accept())
-  lobby = await openPage(watching, 'live-lobby')
-  seat = await openPage(watching, 'live-seat')
-  phone = await openPage(mobile, 'live-phone')
+  lobby = await open(watching, 'live-lobby')
+  seat = await open(watching, 'live-seat')
+  phone = await open(mobile, 'live-phone')
   for (const { page } of [seat, phone]) await keepPeers(page)
   await signIn(studio, server.url, nora, '/broadcast')
   await signIn(seat, server.url, finn, '/')
-})
-
-after(async () => {
-  await browser?.close()
-  if (!server) return
-  const code = await server.stop()
-  server.remove()
-  assert.equal(code, 0, 'serve ends with 0 after SIGTERM')
 })
 
 step('the first page shows a picture of who is live', async () => {
@@ -199,9 +172,7 @@ step('on demand it plays across the joint, with each reaction at its moment', as
   await playInAll(page, 3)
 })
 
-step('no page had an error', () => {
-  for (const { errors } of [studio, lobby, seat, phone]) assert.deepEqual(errors.filter((error) => !/^WebSocket connection/.test(error)), [])
-})
+noErrors()
 
 /** Waits until the player says that it is less than so many seconds behind the camera. */
 function lag({ page }, most) {

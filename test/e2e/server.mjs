@@ -11,9 +11,9 @@ const binary = process.env.E2E_BINARY ?? new URL('../../bin/serverlessvideo', im
 export async function startServer(...flags) {
   if (!existsSync(binary)) throw new Error(`${binary} is not there: run "make build" first, or set E2E_BINARY`)
   const dataDir = mkdtempSync(join(tmpdir(), 'serverlessvideo-e2e-'))
-  const [http, udp] = [await freePort(), await freeUDPPort()]
+  const [http, rtmp, udp] = [await freePort(), await freePort(), await freeUDPPort()]
   const url = `http://127.0.0.1:${http}`
-  const args = ['serve', '--data-dir', dataDir, '--http', `127.0.0.1:${http}`, '--webrtc-udp', `127.0.0.1:${udp}`, ...flags]
+  const args = ['serve', '--data-dir', dataDir, '--http', `127.0.0.1:${http}`, '--rtmp', `127.0.0.1:${rtmp}`, '--webrtc-udp', `127.0.0.1:${udp}`, ...flags]
   let log = ''
   const waiting = new Set()
   let child, ended
@@ -33,6 +33,12 @@ export async function startServer(...flags) {
   /** Stops it cleanly and returns the exit code. */
   function stop() {
     child.kill('SIGTERM')
+    return ended
+  }
+
+  /** Ends it as a power cut does. */
+  function kill() {
+    child.kill('SIGKILL')
     return ended
   }
 
@@ -61,7 +67,7 @@ export async function startServer(...flags) {
   }
 
   await start()
-  return { url, addUser, start, stop, logged, log: () => log, remove: () => rmSync(dataDir, { recursive: true, force: true }) }
+  return { url, rtmp: `rtmp://127.0.0.1:${rtmp}/live`, udp, addUser, start, stop, kill, logged, log: () => log, remove: () => rmSync(dataDir, { recursive: true, force: true }) }
 }
 
 /** Settings of whoever runs the test must not reach the server. */

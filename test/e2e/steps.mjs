@@ -108,6 +108,6 @@ export async function chooseDelay(viewer, title) {
 export function playing({ page }, way) {
   return page.waitForFunction((byWebRTC) => {
     const video = document.querySelector('media-controller video')
-    return Boolean(video.srcObject) === byWebRTC && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && video.videoWidth > 0
+    return video && Boolean(video.srcObject) === byWebRTC && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && video.videoWidth > 0
   }, way === 'webrtc')
 }

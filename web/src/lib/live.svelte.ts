@@ -25,7 +25,11 @@ class LiveChannels {
   /** Follows what is live for as long as the app runs. */
   start(): void {
     realtime.listen(globalTopic, (message) => this.#hear(message))
-    realtime.onSnapshot(() => void this.refresh())
+    realtime.onSnapshot(() => {
+      void this.refresh()
+      // The list may come from a cache, of before a start that was not heard: once more when it cannot be that old.
+      setTimeout(() => void this.refresh(), cached)
+    })
     void this.refresh()
     setInterval(() => {
       if (this.channels.length > 0 && !document.hidden) void this.refresh()

@@ -551,6 +551,11 @@ export interface components {
             live: boolean;
             /** @description the channel's id, which is its owner's */
             name: string;
+            /**
+             * Format: int64
+             * @description while live, where it is known: seconds that the broadcast stays open without media from now on; 0 when it ends with its publisher's connection
+             */
+            openFor?: number;
             /** @description the live HLS playlist */
             playbackURL: string;
             /** @description live, but no media comes just now; the broadcast waits for its publisher */
@@ -634,6 +639,11 @@ export interface components {
             live: boolean;
             /** @description the channel's id, which is its owner's */
             name: string;
+            /**
+             * Format: int64
+             * @description while live, where it is known: seconds that the broadcast stays open without media from now on; 0 when it ends with its publisher's connection
+             */
+            openFor?: number;
             /** @description the live HLS playlist */
             playbackURL: string;
             /** @description live, but no media comes just now; the broadcast waits for its publisher */

@@ -3,13 +3,14 @@
 import { api, reasonOf } from '../api/client'
 import type { Channel } from '../api/types'
 import { starvation, streamChange, viewCount } from '../events'
+import { notices } from '../notices.svelte'
 import { globalTopic, realtime } from '../realtime/realtime.svelte'
 import { release } from '../webrtc/exchange'
 import { WhipSession } from '../whip/whip'
 import { listDevices, mediaProblem, openMedia, type Devices, type Wanted } from './devices'
 import { forget, remember, remembered } from './memory'
 import { meter } from './meter'
-import { bringBack, hopeful, openFor } from './reconnect'
+import { bringBack, hopeful, openForUnknown } from './reconnect'
 
 export type Phase = 'ask' | 'opening' | 'preview' | 'starting' | 'live' | 'reconnecting' | 'stopping' | 'ended'
 
@@ -21,6 +22,8 @@ export interface Open {
   waiting: boolean
   /** This browser sent it, so it can end it too. */
   mine: boolean
+  /** When it ends if nobody sends, in Unix milliseconds; 0 when that is not known. */
+  until: number
 }
 
 /** How long the server may take to notice that a closed page sends nothing any more, in milliseconds. */
@@ -42,7 +45,9 @@ export class Broadcaster {
   streamId = $state('')
   quality = $state('')
   before = $state.raw<Open | null>(null)
-  /** While reconnecting: what is tried (0 is the connection there was), and until when. */
+  /** Seconds that the server keeps the broadcast open without its broadcaster; null when that is not known. */
+  openFor = $state<number | null>(null)
+  /** While reconnecting: what is tried (0 is the connection there was), and until when (Unix milliseconds). */
   attempt = $state(0)
   until = $state(0)
   /** The server gets no picture although the connection stands. */
@@ -69,7 +74,7 @@ export class Broadcaster {
         if (absence?.channel === this.channel) this.#absent(absence.away)
         const change = streamChange(message)
         if (change?.channel !== this.channel) return
-        if (change.live && this.onAir) this.streamId = change.streamId
+        if (change.live && this.onAir) this.#into(change.streamId)
         if (!this.onAir) void this.look()
       }),
       realtime.onSnapshot(() => void this.look()),
@@ -132,7 +137,10 @@ export class Broadcaster {
     if (this.onAir || this.phase === 'stopping' || this.phase === 'ended') return
     const channel = await api.channel(this.channel).catch(() => null)
     if (!channel || this.onAir) return
-    this.before = openOf(channel)
+    const before = openOf(channel)
+    // The answer counts whole seconds: the end stays where it was, so that a countdown does not jump.
+    if (before && this.before && Math.abs(before.until - this.before.until) < 2_000) before.until = this.before.until
+    this.before = before
   }
 
   #absent(away: boolean): void {
@@ -190,7 +198,7 @@ export class Broadcaster {
     const lost = this.phase === 'reconnecting'
     this.phase = 'stopping'
     this.endedAt = Date.now()
-    if (!this.streamId) await this.#learnStream()
+    if (!this.streamId) await this.#learn()
     // A connection that is broken already has nothing to wait for.
     if (!lost) await this.#session?.drain().catch(() => {})
     if (this.#session) await this.#session.stop()
@@ -294,7 +302,7 @@ export class Broadcaster {
     this.error = ''
     this.starved = false
     void this.#stayAwake()
-    void this.#learnStream()
+    void this.#learn()
     clearInterval(this.#stats)
     this.#stats = setInterval(() => void this.#measure(), 2000)
   }
@@ -314,7 +322,7 @@ export class Broadcaster {
 
   async #reconnect(): Promise<void> {
     this.phase = 'reconnecting'
-    this.until = Date.now() + openFor
+    this.until = Date.now() + (this.openFor ?? openForUnknown) * 1000
     const reason = await bringBack(
       {
         restart: () => this.#session?.restart() ?? Promise.resolve(false),
@@ -331,6 +339,7 @@ export class Broadcaster {
         trying: (attempt) => (this.attempt = attempt),
       },
       this.until,
+      this.openFor === 0 ? 'The connection to the server was lost. This server ends a broadcast with its connection.' : undefined,
     )
     if (reason === '' || this.phase !== 'reconnecting') return
     this.endedAt = Date.now()
@@ -371,24 +380,31 @@ export class Broadcaster {
     void this.#lock?.release().catch(() => {})
   }
 
-  /** Asks which stream this is; the realtime message may have been missed. */
-  async #learnStream(): Promise<void> {
-    if (this.streamId) remember({ streamId: this.streamId, startedAt: this.startedAt })
-    for (let i = 0; i < 20 && !this.streamId; i++) {
-      try {
-        const channel = await api.channel(this.channel)
-        if (channel.live && channel.streamId) {
-          this.streamId = channel.streamId
-          this.viewers = channel.viewCount ?? this.viewers
-          remember({ streamId: this.streamId, startedAt: this.startedAt })
-          return
-        }
-      } catch {
-        // asked again below
+  /** Asks which stream this is, as the realtime message may have been missed, and how long the server keeps it open. */
+  async #learn(): Promise<void> {
+    const asked = () => this.onAir || this.phase === 'stopping'
+    for (let i = 0; i < 20 && asked(); i++) {
+      const channel = await api.channel(this.channel).catch(() => null)
+      if (!asked()) return
+      if (channel?.live && channel.streamId) {
+        this.viewers = channel.viewCount ?? this.viewers
+        this.openFor = channel.openFor ?? null
+        this.#into(channel.streamId)
+        return
       }
       if (this.phase === 'stopping' && i > 2) return
       await new Promise((resolve) => setTimeout(resolve, 500))
     }
+  }
+
+  /** Notes which stream is sent. After a reconnection that came too late it is another one. */
+  #into(streamId: string): void {
+    if (this.streamId && this.streamId !== streamId) {
+      this.startedAt = Date.now()
+      notices.show('The broadcast before had ended meanwhile. You are live with a new one.', 'info')
+    }
+    this.streamId = streamId
+    remember({ streamId, startedAt: this.startedAt })
   }
 
   async #stayAwake(): Promise<void> {
@@ -419,7 +435,8 @@ function openOf(channel: Channel): Open | null {
   const memory = remembered()
   const mine = memory?.streamId === channel.streamId
   const startedAt = mine ? memory.startedAt : Date.parse(channel.startedAt ?? channel.liveSince ?? '') || Date.now()
-  return { streamId: channel.streamId, startedAt, waiting: channel.reconnecting ?? false, mine }
+  const until = channel.openFor === undefined ? 0 : Date.now() + channel.openFor * 1000
+  return { streamId: channel.streamId, startedAt, waiting: channel.reconnecting ?? false, mine, until }
 }
 
 /** Waits so long, less when the network comes back. */

@@ -61,6 +61,13 @@ describe('bringBack', () => {
     expect(at()).toBeLessThan(66_000)
   })
 
+  it('tries only the restart where nothing is kept open', async () => {
+    const { all, seen } = means()
+    expect(await bringBack(all, 0, 'It ended.')).toBe('It ended.')
+    expect(seen).toEqual(['restart'])
+    expect(await bringBack({ ...all, restart: async () => true }, 0, 'It ended.')).toBe('')
+  })
+
   it('gives up at once on what stays wrong', async () => {
     const { all, at } = means({
       connect: async () => {

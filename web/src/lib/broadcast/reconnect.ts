@@ -3,8 +3,8 @@
 
 import { ApiError, reasonOf } from '../api/client'
 
-/** How long the server keeps a broadcast open without its broadcaster, in milliseconds. */
-export const openFor = 60_000
+/** How long a broadcast is tried to be brought back when the server has not said how long it keeps it open, in seconds. */
+export const openForUnknown = 60
 /** How long a connection may take to stand, in milliseconds. */
 const standing = 6_000
 /** The first and the longest pause between tries, in milliseconds. */
@@ -37,9 +37,11 @@ export function hopeful(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 0 || error.status === 409 || error.status === 429 || error.status >= 500)
 }
 
-/** Resolves with "" when the broadcast goes on, or is not wanted any more; else with why it was given up. */
-export async function bringBack(means: Means, until: number): Promise<string> {
-  let reason = 'The connection to the server was lost, and the broadcast could not be kept open any longer.'
+const tooLate = 'The connection to the server was lost, and the broadcast could not be kept open any longer.'
+
+/** Resolves with "" when the broadcast goes on, or is not wanted any more; else with why it was given up: late when time (Unix milliseconds) has run out. */
+export async function bringBack(means: Means, until: number, late = tooLate): Promise<string> {
+  let reason = late
   means.trying(0)
   if ((await means.restart()) && (await means.stands(standing))) return ''
   for (let attempt = 1; means.wanted(); attempt++) {

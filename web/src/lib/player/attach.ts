@@ -62,6 +62,12 @@ function hasMediaSource(): boolean {
   return 'MediaSource' in globalThis || 'ManagedMediaSource' in globalThis
 }
 
+/** Fetches what will play before there is anything to play. */
+export function prepare(): void {
+  // What cannot be fetched now is fetched again when it is needed.
+  if (hasMediaSource()) void import('./hls').catch(() => {})
+}
+
 /** Resolves with null when it is not wanted any more; the video is then another source's. */
 export async function attach(video: HTMLVideoElement, wanted: Wanted): Promise<Attached | null> {
   if (wanted.source.kind === 'webrtc') {

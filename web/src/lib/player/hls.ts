@@ -55,11 +55,29 @@ function playsOpus(): boolean {
   return source?.isTypeSupported('audio/mp4; codecs="opus"') ?? false
 }
 
+/**
+ * Leaves Opus alone where the browser plays it. When hls.js hurries to a lower
+ * quality, it looks at the bitrate only: it would change to the levels with AAC
+ * in the middle, and back again, and never get out of that.
+ */
+function keepToOpus(hls: Hls): void {
+  if (!playsOpus() || !hls.levels.some(hasOpus)) return
+  for (let i = hls.levels.length - 1; i >= 0; i--) {
+    const level = hls.levels[i]
+    if (level && !hasOpus(level)) hls.removeLevel(i)
+  }
+}
+
+function hasOpus({ audioCodec }: { audioCodec?: string }): boolean {
+  return audioCodec?.toLowerCase() === 'opus'
+}
+
 /** Begins at a second of the source, where one is given. */
 export function withHls(video: HTMLVideoElement, wanted: Wanted, from?: number): Attached | null {
   if (!Hls.isSupported()) return null
   const { source } = wanted
   const hls = new Hls({ ...configFor(source.kind), ...(from === undefined ? {} : { startPosition: from }) })
+  hls.on(Events.MANIFEST_PARSED, () => keepToOpus(hls))
   hls.on(Events.ERROR, mender(hls, (reason) => wanted.failed(reason)))
   if (source.kind === 'vod' && wanted.metadata) {
     hls.on(Events.FRAG_PARSING_METADATA, (_event, { samples }) => {

@@ -4,6 +4,7 @@
 import { notices } from '../notices.svelte'
 import type { Attached, Failure, Level, Moment, Source } from './attach'
 import { EdgeClock } from './clock'
+import { Stall } from './stall'
 import { storedWay, storeWay, type Way } from './way'
 
 /** Nearer to the edge than this, in seconds, is live: stored segments come up to there. */
@@ -41,6 +42,7 @@ export class LivePlayback {
 
   #attached: Attached | null = null
   #clock = new EdgeClock()
+  #stall = new Stall()
   #jumped = 0
   #failures = 0
   #told = false
@@ -74,6 +76,7 @@ export class LivePlayback {
 
   attachedTo(attached: Attached | null): void {
     this.#attached = attached
+    this.#stall.reset()
     this.latency = null
   }
 
@@ -90,6 +93,9 @@ export class LivePlayback {
       this.latency = attached.latency()
       this.behind = this.latency ?? 0
       if (playing) this.#catchUp(attached, now)
+      // WebRTC looks after itself.
+      if (!playing || edge === null) this.#stall.reset()
+      else if (this.#stall.note(attached.time(), edge, now)) this.again(now)
     }
     this.#look(attached)
   }

@@ -54,6 +54,30 @@ describe('at the edge', () => {
   })
 })
 
+describe('a player that is stuck', () => {
+  /** Ticks for so many seconds with the edge going on, and says how often the source was attached anew. */
+  function stuckFor(seconds: number, playing = true) {
+    const { playback, now, at } = tenMinutesIn()
+    const before = playback.attempt
+    let clock = 0
+    playback.attachedTo(player({ edge: () => at + clock, time: () => 600 }))
+    for (; clock <= seconds * 1000; clock += 500) {
+      const attempt = playback.attempt
+      playback.tick(now + clock, playing)
+      if (playback.attempt > attempt) playback.attachedTo(player({ edge: () => at + clock, time: () => 600 }))
+    }
+    return playback.attempt - before
+  }
+
+  it('is attached anew, again and again', () => {
+    expect(stuckFor(8)).toBe(0)
+    expect(stuckFor(12)).toBe(1)
+    expect(stuckFor(25)).toBe(2)
+  })
+
+  it('but not while it is paused', () => expect(stuckFor(30, false)).toBe(0))
+})
+
 describe('rewinding', () => {
   it('changes the source, with the date of the moment', () => {
     const { playback, now, at } = tenMinutesIn()
