@@ -14,7 +14,7 @@ ARGS     ?=
 LOAD     ?= -runs 3
 FUZZTIME ?= 20s
 GOTEST   := go test -race -timeout 12m
-SCENARIO := go test -count 1 -p 1 -timeout 12m
+SCENARIO := go test -count 1 -p 2 -timeout 12m
 
 step = @printf '\n==> %s\n'
 
