@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,6 +21,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager"
 	"github.com/serverlessvideo/serverlessvideo/internal/postprocess"
 	"github.com/serverlessvideo/serverlessvideo/internal/publisher"
+	"github.com/serverlessvideo/serverlessvideo/internal/rules"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
 	"github.com/serverlessvideo/serverlessvideo/internal/video"
@@ -37,13 +39,14 @@ type services struct {
 	plugins     *pluginmanager.Service
 	publisher   *publisher.Service
 	history     *history.Service
+	rules       *rules.Service
 }
 
 // consumers are all that hear events.
 func (s *services) consumers() []event.Consumer {
 	var all []event.Consumer
 	for _, service := range []interface{ Consumers() []event.Consumer }{
-		s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history,
+		s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules,
 	} {
 		all = append(all, service.Consumers()...)
 	}
@@ -52,13 +55,13 @@ func (s *services) consumers() []event.Consumer {
 
 // background is the periodic work of all services.
 func (s *services) background() []func(context.Context) {
-	return []func(context.Context){s.accounts.Run, s.videos.Run, s.postprocess.Run, s.plugins.Run, s.history.Run}
+	return []func(context.Context){s.accounts.Run, s.videos.Run, s.postprocess.Run, s.plugins.Run, s.history.Run, s.rules.Run}
 }
 
 // register puts the services' operations and routes into the gateway.
 func (s *services) register(api huma.API, mux *http.ServeMux) {
 	for _, service := range []interface{ Register(api huma.API) }{
-		s.accounts, s.channels, s.streaming, s.videos, s.plugins, s.history,
+		s.accounts, s.channels, s.streaming, s.videos, s.plugins, s.history, s.rules,
 	} {
 		service.Register(api)
 	}
@@ -99,6 +102,9 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	s.history = history.New(a.db, s.videos, a.log)
 
 	var err error
+	if s.rules, err = a.newRules(); err != nil {
+		return nil, err
+	}
 	s.streaming, err = streaming.New(streaming.Config{
 		Node:            a.nodeID,
 		Network:         rtc.Network{UDP: a.cfg.WebRTCUDP, TCP: a.cfg.WebRTCTCP, Hosts: a.cfg.WebRTCHost},
@@ -137,6 +143,18 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	}
 	a.closeLast("the pages' connections", func() error { s.publisher.Close(); return nil })
 	return s, nil
+}
+
+func (a *App) newRules() (*rules.Service, error) {
+	cfg := rules.Config{DB: a.db, Logger: a.log, Secret: a.secret, Node: a.nodeID}
+	for _, text := range a.cfg.Rules.AllowNetworks {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("rules.allow_networks: %w", err)
+		}
+		cfg.AllowNetworks = append(cfg.AllowNetworks, network.Masked())
+	}
+	return rules.New(cfg)
 }
 
 // newPlugins makes the plugin manager, and lets the plugins outside the process

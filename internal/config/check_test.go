@@ -44,6 +44,8 @@ func TestCheck(t *testing.T) {
 		{"--secret=short", "needs at least 32"},
 		{"--data-dir=", "data_dir: "},
 		{"--auth-sign-up=maybe", "auth.sign_up: "},
+		{"--rules-allow-networks=10.0.0.0/8,fd00::/8", ""},
+		{"--rules-allow-networks=10.0.0.1", "rules.allow_networks: \"10.0.0.1\""},
 		{"--auth-allowed-domains=*", ""},
 		{"--auth-allowed-domains=Example.com,sub.example.org", ""},
 		{"--auth-allowed-domains=a@example.com", "auth.allowed_domains: \"a@example.com\""},

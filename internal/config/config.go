@@ -45,6 +45,7 @@ type Config struct {
 	Streaming Streaming `embed:"" prefix:"streaming-"`
 	Bus       Bus       `embed:"" prefix:"bus-"`
 	Database  Database  `embed:"" prefix:"database-"`
+	Rules     Rules     `embed:"" prefix:"rules-"`
 }
 
 // Plugin is a plugin outside the process. Its name is its user name on the bus.
@@ -119,6 +120,11 @@ type Streaming struct {
 type Bus struct {
 	Listen string `name:"listen" placeholder:"ADDR" help:"Address where plugins outside the process connect to the event bus (NATS), such as localhost:4222. Nothing listens by default."`
 	URL    string `name:"url" placeholder:"URL" help:"Shared event bus. Of a later version: a node refuses to start with it."`
+}
+
+// Rules carry events to webhooks.
+type Rules struct {
+	AllowNetworks []string `name:"allow-networks" placeholder:"NETWORK" help:"Networks that webhooks may reach although they are not public, such as 10.0.0.0/8 or 127.0.0.1/32. By default webhooks reach public addresses alone."`
 }
 
 // Database is where rows are kept when not in the data folder.

@@ -25,10 +25,21 @@ const (
 )
 
 // Error is a coded error. Message is shown to people; Err is for the log.
+// Places, if any, say where in a request it is wrong.
 type Error struct {
 	Code    Code
 	Message string
 	Err     error
+	Places  []Place
+}
+
+// Place is one thing that is wrong with a request. Line and Column, from 1 and
+// in bytes, say where in a text that Location names; Path names it there.
+type Place struct {
+	Location     string // such as body.pattern
+	Message      string
+	Line, Column int
+	Path         string // such as detail.count[0].numeric
 }
 
 // New returns an error with a code and a message for people.
@@ -80,4 +91,13 @@ func MessageOf(err error) string {
 		return e.Message
 	}
 	return "something went wrong on the server"
+}
+
+// PlacesOf returns the places of the outermost coded error.
+func PlacesOf(err error) []Place {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Places
+	}
+	return nil
 }

@@ -29,6 +29,9 @@ type Problem struct {
 type Place struct {
 	Location string `json:"location,omitempty" doc:"where, such as body.email or query.limit"`
 	Message  string `json:"message" doc:"what is wrong there"`
+	Line     int    `json:"line,omitempty" doc:"the line of the text at the location, from 1"`
+	Column   int    `json:"column,omitempty" doc:"the column in the line, in bytes from 1"`
+	Path     string `json:"path,omitempty" doc:"the place in the text by its names, such as detail.count[0].numeric"`
 }
 
 // Error makes a Problem the error that huma expects.
@@ -99,10 +102,18 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	code := errs.CodeOf(err)
-	writeProblem(w, r, statusOf(code), string(code), errs.MessageOf(err))
+	writeProblem(w, r, statusOf(code), string(code), errs.MessageOf(err), placesOf(err)...)
 }
 
-func writeProblem(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
+func placesOf(err error) []Place {
+	var places []Place
+	for _, p := range errs.PlacesOf(err) {
+		places = append(places, Place{Location: p.Location, Message: p.Message, Line: p.Line, Column: p.Column, Path: p.Path})
+	}
+	return places
+}
+
+func writeProblem(w http.ResponseWriter, r *http.Request, status int, code, detail string, places ...Place) {
 	h := w.Header()
 	// What the handler meant for its own answer does not belong to this one.
 	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified"} {
@@ -117,7 +128,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, status int, code, deta
 		h.Set("Retry-After", "1")
 	}
 	w.WriteHeader(status)
-	p := newProblem(status, code, detail, requestID(r.Context()), nil)
+	p := newProblem(status, code, detail, requestID(r.Context()), places)
 	_ = json.NewEncoder(w).Encode(p) // the client is gone: nobody to tell
 }
 
@@ -161,7 +172,7 @@ func useProblems() {
 				err := causes[0]
 				noteError(ctx.Context(), err)
 				code := errs.CodeOf(err)
-				return newProblem(statusOf(code), string(code), errs.MessageOf(err), requestID(ctx.Context()), nil)
+				return newProblem(statusOf(code), string(code), errs.MessageOf(err), requestID(ctx.Context()), placesOf(err))
 			}
 			return humaProblem(requestID(ctx.Context()), status, detail, causes)
 		}

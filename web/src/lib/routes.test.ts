@@ -9,6 +9,8 @@ describe('match', () => {
     ['/my/videos', 'my-videos', {}],
     ['/my/videos/st-1', 'my-video', { id: 'st-1' }],
     ['/watch/a%2Fb', 'watch', { id: 'a/b' }],
+    ['/admin/rules', 'rules', {}],
+    ['/admin/rules/ru-1', 'rule', { id: 'ru-1' }],
     ['/watch', 'not-found', {}],
     ['/watch/%E0%A4', 'not-found', {}],
     ['/live/a/master.m3u8', 'not-found', {}],

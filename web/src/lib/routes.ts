@@ -13,6 +13,8 @@ export type PageName =
   | 'my-video'
   | 'my-channel'
   | 'admin'
+  | 'rules'
+  | 'rule'
   | 'not-found'
 
 export interface Match {
@@ -33,6 +35,8 @@ const routes: [string, PageName][] = [
   ['/my/videos/:id', 'my-video'],
   ['/my/channel', 'my-channel'],
   ['/admin', 'admin'],
+  ['/admin/rules', 'rules'],
+  ['/admin/rules/:id', 'rule'],
 ]
 
 /** Finds the page of a path; a slash at the end makes no difference. */

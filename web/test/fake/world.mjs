@@ -77,7 +77,23 @@ const health = () => ({
   advice: [],
 })
 
+const streams = JSON.stringify({ source: ['serverlessVideo.streaming'], detail: { event_name: ['Stream Start'] } }, null, 2)
+const rule = (id, name, more) => ({ id, name, description: '', enabled: true, pattern: streams, target: { type: 'webhook', url: 'https://chat.example.com/hooks/7' }, maxTries: 12, createdAt: ago(3000), updatedAt: ago(200), waiting: 0, dead: 0, ...more })
+const rules = [
+  rule('ru-1', 'Tell the team chat', { description: 'Somebody goes live', waiting: 2, dead: 3 }),
+  rule('ru-2', 'Search index', { target: { type: 'webhook', url: 'https://search.example.com/in' }, enabled: false }),
+  rule('ru-3', 'Write refusals down', { target: { type: 'log' } }),
+]
+const last = { at: ago(4), durationMillis: 212, status: 503, error: '503 Service Unavailable: the queue is full' }
+const delivery = (id, state, more) => ({ id, eventId: 'e' + id, source: 'serverlessVideo.streaming', detailType: 'Stream State Change', state, createdAt: ago(5), tries: 1, ...more })
+const deliveries = [
+  delivery('msg_4', 'pending', { nextTryAt: ago(-2), tries: 3, last }), delivery('msg_3', 'delivered', { endedAt: ago(4), last: { at: ago(4), durationMillis: 38, status: 204 } }),
+  delivery('msg_2', 'dead', { endedAt: ago(1), tries: 12, last }), delivery('msg_1', 'delivered', { endedAt: ago(4), last: { at: ago(4), durationMillis: 41, status: 200 } }),
+]
+const detail = { ...deliveries[2], attempts: [{ at: ago(90), durationMillis: 15000, error: 'no answer within 15s' }, last], event: { version: '0', id: 'e', source: 'serverlessVideo.streaming', 'detail-type': 'Stream State Change', detail: { event_name: 'Stream Start', channel_name: '01a' } } }
+
 export const full = {
+  'GET /api/rules/ru-1/deliveries/msg_2': detail,
   clock,
   'GET /api/auth/session': session(me),
   'GET /api/videos': list(videos, 'next'),
@@ -90,6 +106,14 @@ export const full = {
   'GET /api/video/*/history': list(history),
   'POST /api/viewers/*': null,
   'POST /api/channel/*/metadata': null,
+  'GET /api/rules': list(rules),
+  'GET /api/rules/*': (path) => rules.find((rule) => path.endsWith(rule.id)),
+  'GET /api/rules/*/deliveries': list(deliveries),
+  'POST /api/rules/test': { matches: true },
+  'POST /api/rules': {
+    type: 'about:blank', title: 'Bad Request', status: 400, code: 'invalid', detail: 'body.pattern: a number must stand after ">"',
+    errors: [{ location: 'body.pattern', message: 'a number must stand after ">"', line: 3, column: 34, path: 'detail.count[0].numeric[1]' }],
+  },
   'GET /api/admin/mail': list([{ id: '1', to: 'lee@example.com', subject: 'Confirm your address', status: 'shown', link: 'https://video.example.com/confirm?token=8f2c1d0e9b7a6f5e4d3c2b1a09f8e7d6', createdAt: ago(12) }]),
 }
 

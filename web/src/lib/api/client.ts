@@ -3,12 +3,18 @@
 
 import type {
   Channel,
+  Delivery,
+  DeliveryDetail,
+  DeliveryState,
   Health,
   HistoryEntry,
   OutboxMail,
   OwnChannel,
   Page,
+  Place,
   Problem,
+  Rule,
+  RuleInput,
   Session,
   SignUpAnswer,
   User,
@@ -21,10 +27,14 @@ const deadline = 15_000
 export class ApiError extends Error {
   override name = 'ApiError'
 
-  /** @param status HTTP status; 0 when the server could not be reached. */
+  /**
+   * @param status HTTP status; 0 when the server could not be reached.
+   * @param places what is wrong with the request, and where
+   */
   constructor(
     readonly status: number,
     message: string,
+    readonly places: Place[] = [],
   ) {
     super(message)
   }
@@ -39,7 +49,7 @@ export function reasonOf(error: unknown): string {
 /** Reads the problem document (RFC 9457) of a failed answer. */
 export async function errorOf(response: Response): Promise<ApiError> {
   const problem = (await response.json().catch(() => null)) as Problem | null
-  return new ApiError(response.status, problem?.detail || problem?.title || fallback(response.status))
+  return new ApiError(response.status, problem?.detail || problem?.title || fallback(response.status), problem?.errors ?? [])
 }
 
 function fallback(status: number): string {
@@ -114,6 +124,20 @@ export const api = {
     call<void>('POST', `/api/channel/${seg(channel)}/metadata`, { type, x, y }),
   watching: (channel: string, viewer: string, streamId: string) =>
     call<void>('POST', `/api/viewers/${seg(channel)}`, { viewer, streamId }),
+
+  rules: (offset?: string) => call<Page<Rule>>('GET', '/api/rules' + query({ offset, limit: 50 })),
+  rule: (id: string) => call<Rule>('GET', `/api/rules/${seg(id)}`),
+  createRule: (rule: RuleInput) => call<Rule>('POST', '/api/rules', rule),
+  updateRule: (id: string, rule: RuleInput) => call<Rule>('PUT', `/api/rules/${seg(id)}`, rule),
+  deleteRule: (id: string) => call<void>('DELETE', `/api/rules/${seg(id)}`),
+  rotateRuleSecret: (id: string) => call<{ secret: string }>('POST', `/api/rules/${seg(id)}/secret`),
+  testPattern: (pattern: string, event: string) => call<{ matches: boolean }>('POST', '/api/rules/test', { pattern, event }),
+  deliveries: (rule: string, state: DeliveryState | '', offset?: string) =>
+    call<Page<Delivery>>('GET', `/api/rules/${seg(rule)}/deliveries` + query({ state, offset, limit: 20 })),
+  delivery: (rule: string, id: string) => call<DeliveryDetail>('GET', `/api/rules/${seg(rule)}/deliveries/${seg(id)}`),
+  redriveDelivery: (rule: string, id: string) => call<DeliveryDetail>('POST', `/api/rules/${seg(rule)}/deliveries/${seg(id)}/redrive`),
+  redriveDead: (rule: string) => call<{ count: number }>('POST', `/api/rules/${seg(rule)}/dead-letters/redrive`),
+  purgeDead: (rule: string) => call<{ count: number }>('DELETE', `/api/rules/${seg(rule)}/dead-letters`),
 
   mail: () => call<Page<OutboxMail>>('GET', '/api/admin/mail' + query({ limit: 100 })),
 }

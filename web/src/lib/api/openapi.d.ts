@@ -296,6 +296,177 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The rules, newest first */
+        get: operations["list-rules"];
+        put?: never;
+        /**
+         * Make a rule
+         * @description Events that match the pattern go to the target from now on. The answer has the webhook's signing secret; it is shown this once.
+         */
+        post: operations["create-rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whether a pattern matches an event */
+        post: operations["test-pattern"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A rule */
+        get: operations["get-rule"];
+        /**
+         * Change a rule
+         * @description Replaces all that the rule says. A rule that becomes a webhook by this gets a secret, shown this once.
+         */
+        put: operations["update-rule"];
+        post?: never;
+        /** Delete a rule with its deliveries */
+        delete: operations["delete-rule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/{id}/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete all dead letters of a rule */
+        delete: operations["purge-dead-letters"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/{id}/dead-letters/redrive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Try all dead letters of a rule anew */
+        post: operations["redrive-dead-letters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/{id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What became of a rule's events, newest first
+         * @description Kept are the last 1,000 deliveries that were made and the last 10,000 dead letters, for 30 days.
+         */
+        get: operations["list-rule-deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/{id}/deliveries/{delivery}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A delivery with its event and its last tries */
+        get: operations["get-rule-delivery"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/{id}/deliveries/{delivery}/redrive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a dead letter anew
+         * @description It keeps its webhook-id.
+         */
+        post: operations["redrive-rule-delivery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/{id}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a webhook a new signing secret
+         * @description The answer has it; it is shown this once. For 24 hours the one before signs, too.
+         */
+        post: operations["rotate-rule-secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/video/{id}": {
         parameters: {
             query?: never;
@@ -410,6 +581,19 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AttemptView: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            durationMillis: number;
+            /** @description why it failed; absent when it did not */
+            error?: string;
+            /**
+             * Format: int64
+             * @description of HTTP; absent when there was no answer
+             */
+            status?: number;
+        };
         BeaconInputBody: {
             /** @description The stream that is watched */
             streamId: string;
@@ -418,6 +602,76 @@ export interface components {
         };
         ConfirmInput: {
             token: string;
+        };
+        Count: {
+            /** Format: int64 */
+            count: number;
+        };
+        DeliveryDetail: {
+            /** @description the last 5 tries, oldest first */
+            attempts: components["schemas"]["AttemptView"][];
+            /**
+             * Format: date-time
+             * @description when it matched
+             */
+            createdAt: string;
+            detailType: string;
+            /**
+             * Format: date-time
+             * @description when it was delivered or given up
+             */
+            endedAt?: string;
+            /** @description what is sent, with task tokens masked */
+            event: unknown;
+            eventId: string;
+            /** @description the webhook-id, the same for every try */
+            id: string;
+            /** @description the last try */
+            last?: components["schemas"]["AttemptView"];
+            /**
+             * Format: date-time
+             * @description while it is pending
+             */
+            nextTryAt?: string;
+            source: string;
+            /** @enum {string} */
+            state: "pending" | "delivered" | "dead";
+            /**
+             * Format: int64
+             * @description since it matched, or was redriven
+             */
+            tries: number;
+        };
+        DeliveryView: {
+            /**
+             * Format: date-time
+             * @description when it matched
+             */
+            createdAt: string;
+            detailType: string;
+            /**
+             * Format: date-time
+             * @description when it was delivered or given up
+             */
+            endedAt?: string;
+            eventId: string;
+            /** @description the webhook-id, the same for every try */
+            id: string;
+            /** @description the last try */
+            last?: components["schemas"]["AttemptView"];
+            /**
+             * Format: date-time
+             * @description while it is pending
+             */
+            nextTryAt?: string;
+            source: string;
+            /** @enum {string} */
+            state: "pending" | "delivered" | "dead";
+            /**
+             * Format: int64
+             * @description since it matched, or was redriven
+             */
+            tries: number;
         };
         Health: {
             /** @description what the broadcaster could do better */
@@ -475,6 +729,16 @@ export interface components {
              */
             width: number;
         };
+        ListDeliveryView: {
+            /**
+             * Format: int64
+             * @description rows on this page
+             */
+            count: number;
+            data: components["schemas"]["DeliveryView"][];
+            /** @description offset of the next page; absent on the last */
+            nextPage?: string;
+        };
         ListMailView: {
             /**
              * Format: int64
@@ -502,6 +766,16 @@ export interface components {
              */
             count: number;
             data: components["schemas"]["PublicChannel"][];
+            /** @description offset of the next page; absent on the last */
+            nextPage?: string;
+        };
+        ListRuleView: {
+            /**
+             * Format: int64
+             * @description rows on this page
+             */
+            count: number;
+            data: components["schemas"]["RuleView"][];
             /** @description offset of the next page; absent on the last */
             nextPage?: string;
         };
@@ -581,11 +855,32 @@ export interface components {
              */
             viewCount?: number;
         };
+        PatternResult: {
+            matches: boolean;
+        };
+        PatternTest: {
+            /** @description the whole event, JSON as text */
+            event: string;
+            /** @description JSON as text */
+            pattern: string;
+        };
         Place: {
+            /**
+             * Format: int64
+             * @description the column in the line, in bytes from 1
+             */
+            column?: number;
+            /**
+             * Format: int64
+             * @description the line of the text at the location, from 1
+             */
+            line?: number;
             /** @description where, such as body.email or query.limit */
             location?: string;
             /** @description what is wrong there */
             message: string;
+            /** @description the place in the text by its names, such as detail.count[0].numeric */
+            path?: string;
         };
         PluginInfo: {
             author?: string;
@@ -681,6 +976,65 @@ export interface components {
              * @description share of the picture's height from the top
              */
             y: number;
+        };
+        RuleInput: {
+            description?: string;
+            /** @description a rule that is off matches nothing, and what waits for it waits on */
+            enabled: boolean;
+            /**
+             * Format: int64
+             * @description tries until an event is a dead letter; 12 last at least 27 hours, each one more 6 hours longer
+             * @default 12
+             */
+            maxTries: number;
+            /** @description another one than all other rules have */
+            name: string;
+            /**
+             * @description the pattern, JSON as text
+             * @example {"source":["serverlessVideo.streaming"]}
+             */
+            pattern: string;
+            target: components["schemas"]["RuleTarget"];
+        };
+        RuleSecret: {
+            /** @description of Standard Webhooks: whsec_ and 32 bytes in base64 */
+            secret: string;
+        };
+        RuleTarget: {
+            /** @enum {string} */
+            type: "webhook" | "log";
+            /**
+             * @description of a webhook: http or https
+             * @example https://example.com/hook
+             */
+            url?: string;
+        };
+        RuleView: {
+            /** Format: date-time */
+            createdAt: string;
+            /**
+             * Format: int64
+             * @description dead letters, counted up to 1,000
+             */
+            dead: number;
+            description: string;
+            enabled: boolean;
+            id: string;
+            /** Format: int64 */
+            maxTries: number;
+            name: string;
+            /** @description JSON as text, as it was written */
+            pattern: string;
+            /** @description the webhook's signing secret, in the answer that makes it alone */
+            secret?: string;
+            target: components["schemas"]["RuleTarget"];
+            /** Format: date-time */
+            updatedAt: string;
+            /**
+             * Format: int64
+             * @description deliveries that wait for a try, counted up to 1,000
+             */
+            waiting: number;
         };
         RungHealth: {
             /**
@@ -1420,6 +1774,400 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListPluginInfo"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-rules": {
+        parameters: {
+            query?: {
+                /** @description nextPage of the page before, unread */
+                offset?: string;
+                /** @description rows on a page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListRuleView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-rule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "test-pattern": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatternTest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PatternResult"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-rule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "update-rule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-rule": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "purge-dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Count"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redrive-dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Count"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-rule-deliveries": {
+        parameters: {
+            query?: {
+                /** @description only those; dead are the dead letters */
+                state?: "pending" | "delivered" | "dead";
+                /** @description nextPage of the page before, unread */
+                offset?: string;
+                /** @description rows on a page */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListDeliveryView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-rule-delivery": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                delivery: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redrive-rule-delivery": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                delivery: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "rotate-rule-secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleSecret"];
                 };
             };
             /** @description What went wrong */

@@ -21,6 +21,13 @@ export type HistoryMetric = Schemas['TimelineMetric']
 export type HistoryEntry = HistoryService | HistoryMetric
 export type OutboxMail = Schemas['MailView']
 export type Problem = Schemas['Problem']
+/** A place of a request that is wrong. */
+export type Place = Schemas['Place']
+export type Rule = Schemas['RuleView']
+export type RuleInput = Schemas['RuleInput']
+export type Delivery = Schemas['DeliveryView']
+export type DeliveryDetail = Schemas['DeliveryDetail']
+export type DeliveryState = Delivery['state']
 
 /** What the live engine says of a channel while it is live. */
 export interface LiveState {

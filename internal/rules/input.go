@@ -1,0 +1,104 @@
+package rules
+
+import (
+	"errors"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/event/pattern"
+	"github.com/serverlessvideo/serverlessvideo/internal/rules/sqlc"
+)
+
+// RuleTarget is where a rule's events go.
+type RuleTarget struct {
+	Type string `json:"type" enum:"webhook,log"`
+	URL  string `json:"url,omitempty" maxLength:"2000" doc:"of a webhook: http or https" example:"https://example.com/hook"`
+}
+
+// RuleInput is what a rule says.
+type RuleInput struct {
+	Name        string     `json:"name" minLength:"1" maxLength:"100" doc:"another one than all other rules have"`
+	Description string     `json:"description,omitempty" maxLength:"1000"`
+	Enabled     bool       `json:"enabled" doc:"a rule that is off matches nothing, and what waits for it waits on"`
+	Pattern     string     `json:"pattern" maxLength:"16384" doc:"the pattern, JSON as text" example:"{\"source\":[\"serverlessVideo.streaming\"]}"`
+	Target      RuleTarget `json:"target"`
+	MaxTries    int        `json:"maxTries,omitempty" minimum:"1" maximum:"20" default:"12" doc:"tries until an event is a dead letter; 12 last at least 27 hours, each one more 6 hours longer"`
+}
+
+// onto returns r with what the input says.
+func (in RuleInput) onto(r sqlc.Rule) sqlc.Rule {
+	r.Name, r.Description, r.Enabled, r.Pattern = in.Name, in.Description, in.Enabled, in.Pattern
+	r.Target, r.Url, r.MaxTries = in.Target.Type, in.Target.URL, int64(in.MaxTries)
+	return r
+}
+
+// checked returns the input in its one form. Errors are errs.Invalid with all
+// places that are wrong.
+func (s *Service) checked(in RuleInput) (RuleInput, error) {
+	var places []errs.Place
+	in.Name, in.Target.URL = strings.TrimSpace(in.Name), strings.TrimSpace(in.Target.URL)
+	if in.Name == "" {
+		places = append(places, errs.Place{Location: "body.name", Message: "a rule needs a name"})
+	}
+	if in.MaxTries == 0 {
+		in.MaxTries = defaultTries
+	}
+	if _, place := compile(in.Pattern); place != nil {
+		places = append(places, *place)
+	}
+	if wrong := s.checkTarget(in.Target); wrong != "" {
+		places = append(places, errs.Place{Location: "body.target.url", Message: wrong})
+	}
+	return in, invalid(places)
+}
+
+func invalid(places []errs.Place) error {
+	if len(places) == 0 {
+		return nil
+	}
+	return &errs.Error{Code: errs.Invalid, Message: places[0].Location + ": " + places[0].Message, Places: places}
+}
+
+// compile reads a pattern, or says where it is wrong.
+func compile(text string) (*pattern.Pattern, *errs.Place) {
+	p, err := pattern.Compile([]byte(text))
+	var wrong *pattern.Error
+	if errors.As(err, &wrong) {
+		return nil, &errs.Place{
+			Location: "body.pattern", Message: wrong.Reason, Line: wrong.Line, Column: wrong.Column, Path: wrong.Path,
+		}
+	}
+	return p, nil
+}
+
+// checkTarget says what is wrong with a target. What a name stands for is seen
+// when it is connected to.
+func (s *Service) checkTarget(t RuleTarget) string {
+	if t.Type == targetLog {
+		if t.URL != "" {
+			return "the log has no URL; leave it out"
+		}
+		return ""
+	}
+	u, err := url.Parse(t.URL)
+	switch {
+	case t.URL == "":
+		return "a webhook needs a URL"
+	case err != nil:
+		return "this is no URL"
+	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Hostname() == "":
+		return "a webhook's URL begins with https:// or http:// and a host, such as https://example.com/hook"
+	case u.User != nil:
+		return "a webhook's URL has no user name or password: the signature says who calls"
+	case u.Fragment != "":
+		return "a fragment (#…) is not sent; leave it out"
+	}
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
+		if err := mayReach(a, s.cfg.AllowNetworks); err != nil {
+			return err.Error()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,211 @@
+package rules
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/id"
+	"github.com/serverlessvideo/serverlessvideo/internal/rules/sqlc"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+)
+
+// The states of a delivery.
+const (
+	pending   = "pending"
+	delivered = "delivered"
+	dead      = "dead"
+)
+
+const (
+	keptAttempts = 5                // of a delivery, the last ones
+	settleTime   = 10 * time.Second // for noting what became of a try
+	stopTime     = 3 * time.Second  // for the tries that run when the node stops
+)
+
+// attempt is one try of a delivery, as it is kept.
+type attempt struct {
+	At         int64  `json:"at"` // ms
+	Status     int    `json:"status,omitempty"`
+	DurationMS int64  `json:"ms"`
+	Error      string `json:"error,omitempty"`
+}
+
+// worker tries deliveries, several at a time: so many in all, and few of each
+// rule, so that a target that is slow or dead holds up its own rule alone.
+type worker struct {
+	s      *Service
+	trying context.Context // ends when a stop will wait no longer
+	giveUp context.CancelFunc
+	tries  sync.WaitGroup
+	rounds int
+
+	mu      sync.Mutex
+	total   int
+	running map[string]int      // by rule
+	failing map[string]struct{} // rules whose last try failed
+}
+
+func newWorker(s *Service) *worker {
+	w := &worker{s: s, running: map[string]int{}, failing: map[string]struct{}{}}
+	w.trying, w.giveUp = context.WithCancel(context.Background())
+	return w
+}
+
+// stop waits a little for the tries that run, then cancels them: they are made
+// again.
+func (w *worker) stop() {
+	timer := time.AfterFunc(stopTime, w.giveUp)
+	w.tries.Wait()
+	timer.Stop()
+	w.giveUp()
+}
+
+// round starts tries of what is due, as far as there is room.
+func (w *worker) round(ctx context.Context) error {
+	rules, err := sqlc.New(w.s.db.Read()).DueRules(ctx, store.Now())
+	if err != nil {
+		return fmt.Errorf("reading the rules with due deliveries: %w", err)
+	}
+	w.rounds++
+	for i := range rules {
+		// Where there is no room for all, each round begins with another rule.
+		r := rules[(i+w.rounds)%len(rules)]
+		room := w.room(r.ID)
+		if room == 0 {
+			continue
+		}
+		claimed, err := w.s.claim(ctx, r.ID, room)
+		if err != nil {
+			return err
+		}
+		w.begin(r.ID, len(claimed))
+		for _, d := range claimed {
+			w.tries.Go(func() { w.try(r, d) })
+		}
+	}
+	return nil
+}
+
+// room is how many more tries of a rule may begin.
+func (w *worker) room(rule string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	most := w.s.cfg.PerRule
+	if _, failing := w.failing[rule]; failing {
+		most = 1
+	}
+	return max(0, min(most-w.running[rule], w.s.cfg.Concurrency-w.total))
+}
+
+func (w *worker) begin(rule string, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.total += n
+	w.running[rule] += n
+}
+
+func (w *worker) end(rule string, failed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.total--
+	if w.running[rule]--; w.running[rule] == 0 {
+		delete(w.running, rule)
+	}
+	if failed {
+		w.failing[rule] = struct{}{}
+	} else {
+		delete(w.failing, rule)
+	}
+}
+
+func (w *worker) try(r sqlc.Rule, d sqlc.RuleDelivery) {
+	began := time.Now()
+	o := w.s.send(w.trying, r, d)
+	defer func() {
+		w.end(r.ID, o.err != "")
+		w.s.look() // there is room now
+	}()
+	if o.err != "" && w.trying.Err() != nil {
+		return // the node stops and has cancelled it
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+	defer cancel()
+	if err := w.s.settle(ctx, r, d, o, began); err != nil {
+		// It is made again when its lease ends: at least once.
+		w.s.log.Error("rules: a try could not be noted", "rule", r.Name, "delivery", d.ID, "err", err)
+	}
+}
+
+// claim takes up to n due deliveries of a rule, which no other node tries until
+// the lease ends. It counts the try: one that kills the node counts, too.
+func (s *Service) claim(ctx context.Context, rule string, n int) ([]sqlc.RuleDelivery, error) {
+	var claimed []sqlc.RuleDelivery
+	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		now := store.Now()
+		var err error
+		claimed, err = sqlc.New(tx).Claim(ctx, sqlc.ClaimParams{
+			Lease: id.New(), Holder: s.cfg.Node, Until: now + s.cfg.Lease.Milliseconds(), Now: now, RuleID: rule, RowCount: int32(n),
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claiming deliveries of rule %s: %w", rule, err)
+	}
+	return claimed, nil
+}
+
+// settle notes what became of a try.
+func (s *Service) settle(ctx context.Context, r sqlc.Rule, d sqlc.RuleDelivery, o outcome, began time.Time) error {
+	now := store.Now()
+	p := sqlc.SettleParams{ID: d.ID, Lease: d.Lease, State: delivered, DueAt: d.DueAt, EndedAt: now}
+	p.Attempts = withAttempt(d.Attempts, attempt{
+		At: began.UnixMilli(), Status: o.status, DurationMS: time.Since(began).Milliseconds(), Error: o.err,
+	})
+	switch {
+	case o.err == "":
+	case d.Tries >= r.MaxTries:
+		p.State = dead
+		s.log.Warn("an event could not be delivered and is a dead letter now", "rule", r.Name, "rule_id", r.ID,
+			"delivery", d.ID, "type", d.DetailType, "tries", d.Tries, "err", o.err)
+	default:
+		p.State, p.EndedAt = pending, 0
+		p.DueAt = now + s.pause(d.Tries, o.after).Milliseconds()
+	}
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		// No row: the lease ran out and somebody else tries, or the rule is gone.
+		_, err := sqlc.New(tx).Settle(ctx, p)
+		return err
+	})
+}
+
+// pause is how long the next try waits after so many: three times as long each
+// time, by chance up to a fifth more, so that what failed together does not come
+// back together. What the target asks for counts when it is longer.
+func (s *Service) pause(tries int64, asked time.Duration) time.Duration {
+	d := s.cfg.RetryFirst
+	for i := int64(1); i < tries && d < s.cfg.RetryMax; i++ {
+		d *= 3
+	}
+	d = min(max(d, asked), s.cfg.RetryMax)
+	return d + rand.N(d/5+1)
+}
+
+// withAttempt adds to the attempts of a row and keeps the last ones.
+func withAttempt(text string, a attempt) string {
+	all := append(attemptsOf(text), a)
+	out, err := json.Marshal(all[max(0, len(all)-keptAttempts):])
+	if err != nil {
+		return text // plain structs can be encoded
+	}
+	return string(out)
+}
+
+func attemptsOf(text string) []attempt {
+	var all []attempt
+	_ = json.Unmarshal([]byte(text), &all) // withAttempt wrote it
+	return all
+}
