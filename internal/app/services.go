@@ -136,7 +136,7 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 		return nil, err
 	}
 	s.publisher, err = publisher.New(publisher.Config{
-		Bus: a.bus, PublicURL: a.cfg.PublicURL, Authenticate: a.accounts.Authenticate, Fail: gateway.Fail, Logger: a.log,
+		Bus: a.bus, Videos: s.videos, PublicURL: a.cfg.PublicURL, Authenticate: a.accounts.Authenticate, Fail: gateway.Fail, Logger: a.log,
 	})
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ const (
 
 var (
 	ownerLine   = regexp.MustCompile(`(?m)^-- owner: (\w+)$`)
-	createTable = regexp.MustCompile(`(?i)\bcreate\s+table\s+(?:if\s+not\s+exists\s+)?"?(\w+)"?`)
+	createTable = regexp.MustCompile(`(?i)\bcreate\s+(?:virtual\s+)?table\s+(?:if\s+not\s+exists\s+)?"?(\w+)"?`)
 	statement   = regexp.MustCompile(`(?i)^(?:\s|--[^\n]*\n)*(?:select|insert|update|delete|with|create|alter|drop|truncate)\b`)
 )
 
@@ -31,6 +31,11 @@ func tables(t *testing.T, dir string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ofDialects, err := filepath.Glob(filepath.Join(dir, "*", "*.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = append(files, ofDialects...)
 	owners := map[string]string{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)

@@ -1,9 +1,11 @@
 package publisher
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 )
@@ -37,6 +39,9 @@ func (s *Service) onEvent(e event.Envelope) {
 		s.log.Warn("publisher: an event is not understood", "event", e.ID, "type", e.DetailType, "err", err)
 		return
 	}
+	if v, ok := detail.(video); ok && topic == globalTopic && !s.public(v.ID) {
+		topic = userTopic(v.ChannelName)
+	}
 	if topic == "" {
 		return
 	}
@@ -46,6 +51,21 @@ func (s *Service) onEvent(e event.Envelope) {
 		return
 	}
 	s.push(topic, body)
+}
+
+// askWithin is how long the catalogue may take to say whether a video is public.
+const askWithin = 5 * time.Second
+
+// public asks how the video is now: whoever made it private a moment ago must
+// not see it announced by an event from before. In doubt only its owner hears.
+func (s *Service) public(id string) bool {
+	ctx, cancel := context.WithTimeout(s.closing, askWithin)
+	defer cancel()
+	yes, err := s.cfg.Videos.Public(ctx, id)
+	if err != nil && s.closing.Err() == nil {
+		s.log.Warn("publisher: the catalogue does not say whether a video is public", "video", id, "err", err)
+	}
+	return err == nil && yes
 }
 
 // message is what pages get.

@@ -181,7 +181,8 @@ func partly[D any](e event.Envelope, show func(D) (owner string, detail any)) (s
 	return userTopic(owner), detail, nil
 }
 
-// lifecycle is for everybody when the video is valid, else for its owner, with
+// lifecycle is for everybody when the video is valid (onEvent sees to it that it
+// is public, too), else for its owner, with
 // the reason.
 func lifecycle[D any](e event.Envelope, of func(D) (event.Lifecycle, video)) (string, any, error) {
 	var d D

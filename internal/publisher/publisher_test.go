@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -39,6 +40,8 @@ func lifecycle(status string) event.Lifecycle {
 func TestWhoIsToldWhat(t *testing.T) {
 	passed := lifecycle("")
 	passed.Plugins.Reason = ""
+	hidden, unsure := passed, passed
+	hidden.ID, unsure.ID = "st-hidden", "st-unsure" // not public; nobody knows whether it is
 	videoFields := []string{"id", "channel_name", "playback_url", "stream_url", "thumbnail", "createdAt", "durationmillis", "height", "width", "author", "status"}
 	tests := []struct {
 		name   string
@@ -55,6 +58,10 @@ func TestWhoIsToldWhat(t *testing.T) {
 		{"valid lifecycle", event.LifeCycleComplete{Lifecycle: passed}, "global", videoFields},
 		{"invalid lifecycle", event.LifeCycleComplete{Lifecycle: lifecycle("invalid")}, "user-ann", append(videoFields, "reason")},
 		{"valid video", event.VideoStatusUpdated{Lifecycle: passed, Status: "valid", Title: "T", Tags: []string{"a"}}, "global", append(videoFields, "title", "tags")},
+		{"hidden video's lifecycle", event.LifeCycleComplete{Lifecycle: hidden}, "user-ann", videoFields},
+		{"hidden video", event.VideoStatusUpdated{Lifecycle: hidden, Status: "valid", Title: "T"}, "user-ann", append(videoFields, "title")},
+		{"unsure lifecycle", event.LifeCycleComplete{Lifecycle: unsure}, "user-ann", videoFields},
+		{"unsure video", event.VideoStatusUpdated{Lifecycle: unsure, Status: "valid"}, "user-ann", videoFields},
 		{"failed video", event.VideoStatusUpdated{Lifecycle: lifecycle("failed"), Status: "failed"}, "user-ann", append(videoFields, "reason")},
 		{"MP4 started", event.MP4ProcessingStarted{ChannelName: "ann", ID: "st-1"}, "user-ann", []string{"id", "channel_name"}},
 		{"MP4 made", event.MP4ProcessingComplete{ChannelName: "ann", ID: "st-1", Compute: "local", PlaybackURL: "p", StreamURL: "s", Thumbnail: "t", Width: 1, Height: 1, DurationMillis: 1, Notes: []string{"n"}}, "user-ann", []string{"id", "channel_name", "playback_url", "stream_url", "thumbnail", "durationmillis", "height", "width"}},
@@ -69,6 +76,8 @@ func TestWhoIsToldWhat(t *testing.T) {
 		{"new user", event.BroadcastUserCreated{Sub: "ann", Email: "ann@example.com", Username: "quick-fox"}, "", nil},
 	}
 	r := start(t, nil)
+	r.videos.hide("st-hidden", nil)
+	r.videos.hide("st-unsure", errors.New("the database does not answer"))
 	ann := subscribe(t, connect(t, r.options("cookie-of-ann")), global, "serverlessVideo-user-ann", "serverlessVideo-ann")
 	bob := subscribe(t, connect(t, r.options("cookie-of-bob")), global, "serverlessVideo-user-bob")
 	annSSE, _ := listen(t, r.get(t, "serverlessVideo-global,serverlessVideo-user-ann", "cookie-of-ann"))

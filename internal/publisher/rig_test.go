@@ -32,6 +32,27 @@ type rig struct {
 	bus      *bus.Bus
 	server   *httptest.Server
 	sessions *sessions
+	videos   *videos
+}
+
+// videos are those that are not public.
+type videos struct {
+	mu     sync.Mutex
+	hidden map[string]error // why: nil, or that it cannot be told
+}
+
+func (v *videos) hide(id string, why error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.hidden[id] = why
+}
+
+// Public says whether a video is not hidden.
+func (v *videos) Public(_ context.Context, id string) (bool, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	why, hidden := v.hidden[id]
+	return !hidden, why
 }
 
 // sessions are who is signed in with which cookie.
@@ -68,9 +89,9 @@ func start(t testing.TB, change func(*publisher.Config)) *rig {
 			t.Error(err)
 		}
 	})
-	r := &rig{bus: b, sessions: &sessions{user: map[string]string{"cookie-of-ann": "ann", "cookie-of-bob": "bob"}}}
+	r := &rig{bus: b, videos: &videos{hidden: map[string]error{}}, sessions: &sessions{user: map[string]string{"cookie-of-ann": "ann", "cookie-of-bob": "bob"}}}
 	cfg := publisher.Config{
-		Bus: b, PublicURL: "https://video.example.com", Authenticate: r.sessions.authenticate,
+		Bus: b, Videos: r.videos, PublicURL: "https://video.example.com", Authenticate: r.sessions.authenticate,
 		Fail: func(w http.ResponseWriter, _ *http.Request, err error) {
 			status := map[errs.Code]int{errs.Invalid: 400, errs.Forbidden: 403, errs.TooMany: 429, errs.Unavailable: 503}[errs.CodeOf(err)]
 			http.Error(w, errs.MessageOf(err), status)

@@ -25,9 +25,16 @@ type Bus interface {
 	SubscribeLive(subject string, fn func(subject string, data []byte)) (stop func(), err error)
 }
 
+// Videos knows of which videos everybody may hear.
+type Videos interface {
+	// Public says whether the video is there, and neither unlisted nor private.
+	Public(ctx context.Context, video string) (bool, error)
+}
+
 // Config is what a publisher needs. Zero limits mean the defaults given.
 type Config struct {
 	Bus       Bus
+	Videos    Videos
 	PublicURL string   // pages of its host may connect, and those of the host that they ask
 	Origins   []string // of other sites whose pages may connect
 	// Authenticate says who makes a request. The publisher asks again while
@@ -49,8 +56,8 @@ type Config struct {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	if c.Bus == nil || c.Authenticate == nil || c.Fail == nil || c.Logger == nil {
-		return c, errors.New("publisher: Bus, Authenticate, Fail and Logger are needed")
+	if c.Bus == nil || c.Videos == nil || c.Authenticate == nil || c.Fail == nil || c.Logger == nil {
+		return c, errors.New("publisher: Bus, Videos, Authenticate, Fail and Logger are needed")
 	}
 	setDefault(&c.MaxPages, 20_000)
 	setDefault(&c.MaxPerAddress, 1_000)

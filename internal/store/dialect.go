@@ -19,6 +19,7 @@ import (
 // dialect holds all that differs between the two databases.
 type dialect struct {
 	goose    goose.Dialect
+	folder   string           // of the migrations that only this dialect has
 	collided func(error) bool // the transaction may succeed when tried again
 	isUnique func(error) bool
 }
@@ -39,7 +40,7 @@ func (db *DB) openSQLite(path string) error {
 	}
 	read.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	db.write, db.read = write, read
-	db.dialect = dialect{goose: goose.DialectSQLite3, collided: sqliteBusy, isUnique: sqliteUnique}
+	db.dialect = dialect{goose: goose.DialectSQLite3, folder: "sqlite", collided: sqliteBusy, isUnique: sqliteUnique}
 	return nil
 }
 
@@ -73,7 +74,7 @@ func (db *DB) openPostgres(ctx context.Context, dsn string) error {
 		return errors.Join(fmt.Errorf("connecting to the database: %w", err), pool.Close())
 	}
 	db.write, db.read = pool, pool
-	db.dialect = dialect{goose: goose.DialectPostgres, collided: postgresCollided, isUnique: postgresUnique}
+	db.dialect = dialect{goose: goose.DialectPostgres, folder: "postgres", collided: postgresCollided, isUnique: postgresUnique}
 	return nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"time"
 
@@ -19,7 +18,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations
 var migrations embed.FS
 
 // Config says which database is used: PostgreSQL when URL is set, else the
@@ -65,7 +64,7 @@ func (db *DB) Close() error {
 }
 
 func (db *DB) migrate(ctx context.Context) error {
-	files, err := fs.Sub(migrations, "migrations")
+	files, err := db.dialect.migrations()
 	if err != nil {
 		return err
 	}

@@ -15,11 +15,12 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
 )
 
-// Caching of recordings. A video may be deleted or turn private, so nothing is
-// kept for long; and never by a shared cache when it is private.
+// Caching of recordings. A video may be deleted or turn private, so shared caches
+// ask again after a minute, which costs a 304; whoever has watched it may keep it
+// longer. What is private no shared cache keeps.
 const (
 	cachePlaylist = "public, max-age=5"
-	cacheMedia    = "public, max-age=3600"
+	cacheMedia    = "public, max-age=3600, s-maxage=60"
 	cachePrivate  = "private, no-cache"
 )
 

@@ -4,13 +4,15 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
 )
 
 // MayRead returns nil if who asks may read about the video: its row, its
-// history. A valid video is everybody's, any other its owner's and the admins'.
+// history. A valid video is everybody's unless it is private; any other is its
+// owner's and the admins'.
 // Errors: errs.NotFound, also for a video that exists and is not theirs to see.
 func (s *Service) MayRead(ctx context.Context, videoID string) error {
 	_, err := s.readable(ctx, videoID)
@@ -28,6 +30,16 @@ func (s *Service) readable(ctx context.Context, videoID string) (sqlc.Video, err
 	return v, nil
 }
 
+// Public says whether everybody may hear of the video once it is valid: it is
+// there, and neither unlisted nor private.
+func (s *Service) Public(ctx context.Context, videoID string) (bool, error) {
+	v, err := s.find(ctx, videoID)
+	if errs.CodeOf(err) == errs.NotFound {
+		return false, nil
+	}
+	return err == nil && v.Visibility == public, err
+}
+
 // Known says whether people could ever know of the video: it is in the
 // catalogue, or was and is deleted.
 func (s *Service) Known(ctx context.Context, videoID string) (bool, error) {
@@ -40,8 +52,9 @@ func (s *Service) Known(ctx context.Context, videoID string) (bool, error) {
 
 // MediaAccess returns whose recording it is and under which prefix its objects
 // lie (without a slash at its end), if who asks may play it. Processing and
-// valid videos are everybody's; invalid and failed ones are their owner's and
-// the admins', and private: no shared cache may keep them. Errors:
+// valid videos are everybody's unless they are private; those, and invalid and
+// failed ones, are their owner's and the admins', privately: no shared cache may
+// keep them. Errors:
 // errs.NotFound, also for a video that exists and is not theirs to see.
 func (s *Service) MediaAccess(ctx context.Context, videoID string) (channel, prefix string, privately bool, err error) {
 	v, err := s.find(ctx, videoID)

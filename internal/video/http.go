@@ -7,8 +7,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/serverlessvideo/serverlessvideo/internal/errs"
-	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
@@ -24,11 +22,13 @@ type Video struct {
 	StreamURL   string      `json:"streamURL" doc:"URL of the HLS playlist"`
 	PlaybackURL string      `json:"playbackURL" doc:"URL of the MP4; empty while there is none"`
 	Title       string      `json:"title,omitempty"`
+	Description string      `json:"description,omitempty" doc:"in lines"`
 	Tags        []string    `json:"tags,omitempty" nullable:"false"`
 	Event       string      `json:"event,omitempty" doc:"event tag: a conference, a campaign"`
 	Duration    int64       `json:"duration" doc:"milliseconds"`
 	Width       int64       `json:"width" doc:"pixels; 0 while unknown"`
 	Height      int64       `json:"height" doc:"pixels; 0 while unknown"`
+	Visibility  string      `json:"visibility" enum:"public,unlisted,private" doc:"unlisted: for who has the link; private: for its owner and admins"`
 	Status      string      `json:"status" enum:"processing,valid,invalid,failed"`
 	Reason      string      `json:"reason,omitempty" doc:"why it is not valid; for its owner and admins"`
 }
@@ -42,6 +42,13 @@ type VideoAuthor struct {
 type PageQuery struct {
 	Offset string `query:"offset" maxLength:"256" doc:"nextPage of the page before, unread"`
 	Limit  int    `query:"limit" default:"10" minimum:"1" maximum:"100" doc:"rows on a page"`
+}
+
+// SearchQuery asks for a page of a list, of all videos or of those with some
+// words. It is exported for huma to fill it in.
+type SearchQuery struct {
+	Q string `query:"q" maxLength:"200" doc:"words, all of which stand in the video's title, description, tags, event tag or author's name, or begin a word there"`
+	PageQuery
 }
 
 type list struct{ Body store.List[Video] }
@@ -62,20 +69,20 @@ func (s *Service) Register(api huma.API) {
 		return huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{"videos"}}
 	}
 	// The same for everybody: the gateway lets signed-out readers keep it for 5 s.
-	public := func(id, path, summary string) huma.Operation {
+	open := func(id, path, summary string) huma.Operation {
 		op := get(id, path, summary)
 		op.Metadata = map[string]any{"cache": "public"}
 		return op
 	}
-	huma.Register(api, public("list-videos", "/api/videos", "Valid public videos, newest first"), s.listPublic)
-	huma.Register(api, public("list-event-videos", "/api/videos/{event}", "Valid public videos of an event tag"), s.listEvent)
-	huma.Register(api, public("preview-event-videos", "/api/videos/{event}/preview", "The newest videos of an event tag"), s.previewEvent)
+	huma.Register(api, open("list-videos", "/api/videos", "Valid public videos, all or those with some words, newest first"), s.listPublic)
+	huma.Register(api, open("list-event-videos", "/api/videos/{event}", "Valid public videos of an event tag"), s.listEvent)
+	huma.Register(api, open("preview-event-videos", "/api/videos/{event}/preview", "The newest videos of an event tag"), s.previewEvent)
 	huma.Register(api, get("get-video", "/api/video/{id}", "One video"), s.getVideo)
-	huma.Register(api, get("list-my-videos", "/api/channel/videos", "My videos, whatever their status"), s.listMine)
-	huma.Register(api, public("list-channel-videos", "/api/channel/{id}/videos", "Somebody's valid public videos"), s.listChannel)
+	huma.Register(api, get("list-my-videos", "/api/channel/videos", "My videos, whatever their status, all or those with some words"), s.listMine)
+	huma.Register(api, open("list-channel-videos", "/api/channel/{id}/videos", "Somebody's valid public videos"), s.listChannel)
 	huma.Register(api, huma.Operation{
 		OperationID: "update-video", Method: http.MethodPatch, Path: "/api/video/{id}",
-		Summary: "Title and event tag, by the owner or an admin", Tags: []string{"videos"},
+		Summary: "Title, description, tags, event tag and visibility, by the owner or an admin", Tags: []string{"videos"},
 	}, s.updateVideo)
 	huma.Register(api, huma.Operation{
 		OperationID: "delete-video", Method: http.MethodDelete, Path: "/api/video/{id}",
@@ -86,8 +93,11 @@ func (s *Service) Register(api huma.API) {
 	})
 }
 
-func (s *Service) listPublic(ctx context.Context, in *PageQuery) (*list, error) {
-	return s.list(ctx, *in, func(q *sqlc.Queries, p store.Page) ([]sqlc.Video, error) {
+func (s *Service) listPublic(ctx context.Context, in *SearchQuery) (*list, error) {
+	if in.Q != "" {
+		return s.search(ctx, *in, s.findPublic)
+	}
+	return s.list(ctx, in.PageQuery, func(q *sqlc.Queries, p store.Page) ([]sqlc.Video, error) {
 		return q.ListPublic(ctx, sqlc.ListPublicParams{At: p.After.At, LastID: p.After.ID, RowCount: rows(p)})
 	})
 }
@@ -118,12 +128,15 @@ func (s *Service) previewEvent(ctx context.Context, in *struct {
 	return s.eventPage(ctx, in.Event, PageQuery{Limit: in.Limit})
 }
 
-func (s *Service) listMine(ctx context.Context, in *PageQuery) (*list, error) {
+func (s *Service) listMine(ctx context.Context, in *SearchQuery) (*list, error) {
 	me, err := identity.Require(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return s.list(ctx, *in, func(q *sqlc.Queries, p store.Page) ([]sqlc.Video, error) {
+	if in.Q != "" {
+		return s.search(ctx, *in, s.findOf(me.ID))
+	}
+	return s.list(ctx, in.PageQuery, func(q *sqlc.Queries, p store.Page) ([]sqlc.Video, error) {
 		return q.ListChannel(ctx, sqlc.ListChannelParams{Channel: me.ID, At: p.After.At, LastID: p.After.ID, RowCount: rows(p)})
 	})
 }
@@ -143,38 +156,6 @@ func (s *Service) getVideo(ctx context.Context, in *ByID) (*one, error) {
 		return nil, err
 	}
 	return &one{Body: s.show(ctx, v)}, nil
-}
-
-// VideoUpdate is what people may change of a video; what is absent stays.
-type VideoUpdate struct {
-	Title *string `json:"title,omitempty" maxLength:"200" doc:"wins over what plugins call it; empty: theirs again"`
-	Event *string `json:"event,omitempty" maxLength:"64" doc:"event tag, of letters, digits, - and _; empty: none"`
-}
-
-func (s *Service) updateVideo(ctx context.Context, in *struct {
-	ByID
-	Body VideoUpdate
-}) (*one, error) {
-	if in.Body.Event != nil && *in.Body.Event != "" {
-		if err := checkEventTag(*in.Body.Event); err != nil {
-			return nil, err
-		}
-	}
-	var changed sqlc.Video
-	err := s.govern(ctx, in.ID, func(_ context.Context, _ *store.Tx, v *sqlc.Video) error {
-		if in.Body.Title != nil {
-			v.TypedTitle = clean(*in.Body.Title, maxTitle)
-		}
-		if in.Body.Event != nil {
-			v.EventTag = *in.Body.Event
-		}
-		changed = *v
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &one{Body: s.show(ctx, changed)}, nil
 }
 
 func (s *Service) list(ctx context.Context, in PageQuery, read func(*sqlc.Queries, store.Page) ([]sqlc.Video, error)) (*list, error) {
@@ -207,11 +188,13 @@ func (s *Service) show(ctx context.Context, v sqlc.Video) Video {
 		StreamURL:   urls.VOD(v.ID),
 		PlaybackURL: mp4URL(urls, v),
 		Title:       titleOf(v),
-		Tags:        decodeTags(v.Tags),
+		Description: v.Description,
+		Tags:        tagsOf(v),
 		Event:       v.EventTag,
 		Duration:    v.DurationMs,
 		Width:       v.Width,
 		Height:      v.Height,
+		Visibility:  v.Visibility,
 		Status:      v.Status,
 	}
 	if governs(ctx, v) {
@@ -232,11 +215,4 @@ func thumbnailURL(urls URLs, v sqlc.Video) string {
 		return ""
 	}
 	return urls.Thumbnail(v.ID)
-}
-
-func checkEventTag(tag string) error {
-	if tag == "" || event.Token(tag) != tag {
-		return errs.Newf(errs.Invalid, "%q is no event tag: it is made of letters, digits, - and _", tag)
-	}
-	return nil
 }

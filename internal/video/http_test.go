@@ -73,7 +73,7 @@ func TestShape(t *testing.T) {
 		delete(got, "$schema")
 		want := `{"author":{"username":"brave-otter"},"channel":"alice","duration":12000,"height":720,"id":"st-1",` +
 			`"playbackURL":"https://x/vod/st-1/video.mp4","status":"valid","streamURL":"https://x/vod/st-1/master.m3u8",` +
-			`"tags":["x"],"thumbnail":"https://x/vod/st-1/thumbnail.jpg","title":"T","width":1280}`
+			`"tags":["x"],"thumbnail":"https://x/vod/st-1/thumbnail.jpg","title":"T","visibility":"public","width":1280}`
 		if b, _ := json.Marshal(got); string(b) != want {
 			t.Errorf("got  %s\nwant %s", b, want)
 		}

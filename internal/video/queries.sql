@@ -13,8 +13,9 @@ UPDATE videos SET id = id WHERE id = $1 RETURNING *;
 -- name: SaveVideo :exec
 UPDATE videos SET username = $1, created_at = $2, status = $3, reason = $4, prefix = $5, recorded = $6,
     processed = $7, mp4_key = $8, thumbnail_key = $9, duration_ms = $10, width = $11, height = $12,
-    size = $13, title = $14, typed_title = $15, tags = $16, event_tag = $17, deleted_at = $18, swept = $19
-WHERE id = $20;
+    size = $13, title = $14, typed_title = $15, tags = $16, event_tag = $17, deleted_at = $18, swept = $19,
+    visibility = $20, description = $21, typed_tags = $22
+WHERE id = $23;
 
 -- name: Video :one
 SELECT * FROM videos WHERE id = $1 AND recorded = TRUE AND deleted_at = 0;
@@ -25,25 +26,25 @@ SELECT EXISTS (SELECT 1 FROM videos WHERE id = $1 AND (recorded = TRUE OR delete
 -- name: ListPublic :many
 SELECT * FROM videos
 WHERE status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
-    AND (created_at < sqlc.arg(at) OR created_at = sqlc.arg(at) AND id < sqlc.arg(last_id))
+    AND created_at <= sqlc.arg(at) AND (created_at < sqlc.arg(at) OR id < sqlc.arg(last_id))
 ORDER BY created_at DESC, id DESC LIMIT sqlc.arg(row_count);
 
 -- name: ListEvent :many
 SELECT * FROM videos
 WHERE event_tag = $1 AND status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
-    AND (created_at < sqlc.arg(at) OR created_at = sqlc.arg(at) AND id < sqlc.arg(last_id))
+    AND created_at <= sqlc.arg(at) AND (created_at < sqlc.arg(at) OR id < sqlc.arg(last_id))
 ORDER BY created_at DESC, id DESC LIMIT sqlc.arg(row_count);
 
 -- name: ListChannelPublic :many
 SELECT * FROM videos
 WHERE channel = $1 AND status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
-    AND (created_at < sqlc.arg(at) OR created_at = sqlc.arg(at) AND id < sqlc.arg(last_id))
+    AND created_at <= sqlc.arg(at) AND (created_at < sqlc.arg(at) OR id < sqlc.arg(last_id))
 ORDER BY created_at DESC, id DESC LIMIT sqlc.arg(row_count);
 
 -- name: ListChannel :many
 SELECT * FROM videos
 WHERE channel = $1 AND recorded = TRUE AND deleted_at = 0
-    AND (created_at < sqlc.arg(at) OR created_at = sqlc.arg(at) AND id < sqlc.arg(last_id))
+    AND created_at <= sqlc.arg(at) AND (created_at < sqlc.arg(at) OR id < sqlc.arg(last_id))
 ORDER BY created_at DESC, id DESC LIMIT sqlc.arg(row_count);
 
 -- name: AwaitingLifecycle :many
@@ -62,5 +63,44 @@ SELECT * FROM videos WHERE id = $1;
 -- name: MarkSwept :exec
 -- Blanks the tombstone: nothing of what people said stays in it. It has another
 -- deleted_at when there was late news of it, and so perhaps new objects.
-UPDATE videos SET swept = TRUE, username = '', reason = '', title = '', typed_title = '', tags = '[]'
+UPDATE videos SET swept = TRUE, username = '', reason = '', title = '', typed_title = '', tags = '[]',
+    description = '', typed_tags = '[]'
 WHERE id = $1 AND deleted_at = $2;
+
+-- name: SearchPublic :many
+-- CROSS JOIN: SQLite reads in this order, the newest first, and stops early.
+SELECT sqlc.embed(v), w.number
+FROM video_search(sqlc.arg(words)) s CROSS JOIN video_words w CROSS JOIN videos v
+WHERE w.number = s.rowid AND v.id = w.video_id AND s.rowid < CAST(sqlc.arg(before) AS BIGINT)
+    AND v.status = 'valid' AND v.visibility = 'public' AND v.recorded = TRUE AND v.deleted_at = 0
+ORDER BY s.rowid DESC LIMIT sqlc.arg(row_count);
+
+-- name: SearchChannel :many
+SELECT sqlc.embed(v), w.number
+FROM video_search(sqlc.arg(words)) s CROSS JOIN video_words w CROSS JOIN videos v
+WHERE w.number = s.rowid AND v.id = w.video_id AND s.rowid < CAST(sqlc.arg(before) AS BIGINT)
+    AND v.channel = sqlc.arg(channel) AND v.recorded = TRUE AND v.deleted_at = 0
+ORDER BY s.rowid DESC LIMIT sqlc.arg(row_count);
+
+-- name: AddWords :exec
+-- The number is the first of those that the video may have, else one above all
+-- that are taken of them.
+INSERT INTO video_words (number, video_id, words)
+SELECT COALESCE(MAX(w.number) + 1, CAST(sqlc.arg(first) AS BIGINT)) AS number,
+    CAST(sqlc.arg(video_id) AS TEXT) AS video_id, CAST(sqlc.arg(words) AS TEXT) AS words
+FROM video_words w WHERE w.number >= sqlc.arg(first) AND w.number <= sqlc.arg(last);
+
+-- name: ChangeWords :exec
+UPDATE video_words SET words = sqlc.arg(words) WHERE video_id = sqlc.arg(video_id);
+
+-- name: Words :one
+SELECT words FROM video_words WHERE video_id = $1;
+
+-- name: ForgetWords :exec
+DELETE FROM video_words WHERE video_id = $1;
+
+-- name: WithoutWords :many
+-- Videos that search does not find yet: those from before there was one.
+SELECT id FROM videos v
+WHERE recorded = TRUE AND deleted_at = 0 AND NOT EXISTS (SELECT 1 FROM video_words w WHERE w.video_id = v.id)
+ORDER BY id LIMIT $1;

@@ -50,6 +50,9 @@ const sweepEvery = 10 * time.Minute
 
 // Run does the service's periodic work until ctx is done.
 func (s *Service) Run(ctx context.Context) {
+	if err := s.indexMissing(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("search does not find all videos; the next start tries again", "err", err)
+	}
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {

@@ -12,8 +12,13 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
 )
 
-// A video is listed when it is valid and public. Private ones are their owner's.
-const private = "private"
+// Who may see a valid video. A public one is listed; an unlisted one is for who
+// has its link; a private one is its owner's and the admins'.
+const (
+	public   = "public"
+	unlisted = "unlisted"
+	private  = "private"
+)
 
 // claim returns a video's row, made if there is none, and locks it until the
 // transaction ends.
@@ -35,18 +40,19 @@ func lock(ctx context.Context, tx *store.Tx, id string) (sqlc.Video, error) {
 	return v, named(err, id)
 }
 
+// save writes the row, and by which words it is found.
 func save(ctx context.Context, tx *store.Tx, v sqlc.Video) error {
 	err := sqlc.New(tx).SaveVideo(ctx, sqlc.SaveVideoParams{
 		Username: v.Username, CreatedAt: v.CreatedAt, Status: v.Status, Reason: v.Reason, Prefix: v.Prefix,
 		Recorded: v.Recorded, Processed: v.Processed, Mp4Key: v.Mp4Key, ThumbnailKey: v.ThumbnailKey,
 		DurationMs: v.DurationMs, Width: v.Width, Height: v.Height, Size: v.Size, Title: v.Title,
 		TypedTitle: v.TypedTitle, Tags: v.Tags, EventTag: v.EventTag, DeletedAt: v.DeletedAt, Swept: v.Swept,
-		ID: v.ID,
+		Visibility: v.Visibility, Description: v.Description, TypedTags: v.TypedTags, ID: v.ID,
 	})
 	if err != nil {
 		return fmt.Errorf("saving video %s: %w", v.ID, err)
 	}
-	return nil
+	return index(ctx, tx, v)
 }
 
 // find returns a video that people can know of. Errors: errs.NotFound.

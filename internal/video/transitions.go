@@ -106,8 +106,12 @@ func (s *Service) recordingReady(v sqlc.Video) event.RecordingReadyEvent {
 	}
 }
 
-// lifecycle is what a status update says of a video whose plugins never ran.
+// lifecycle is what a status update says that no lifecycle brought.
 func (s *Service) lifecycle(v sqlc.Video) event.Lifecycle {
+	var result event.LifeCycleResult
+	if v.Status != event.StatusValid {
+		result = event.LifeCycleResult{Status: v.Status, Reason: v.Reason}
+	}
 	return event.Lifecycle{
 		ID:                   v.ID,
 		ChannelName:          v.Channel,
@@ -120,19 +124,18 @@ func (s *Service) lifecycle(v sqlc.Video) event.Lifecycle {
 		Width:                int(v.Width),
 		RecordingS3KeyPrefix: v.Prefix,
 		Author:               event.Author{Username: v.Username},
-		Plugins:              event.LifeCycleResult{Status: v.Status, Reason: v.Reason},
+		Plugins:              result,
 	}
 }
 
 // statusUpdated says the video's status. Its id comes from the event that
 // brought the status, so that it counts once however often that is heard.
 func (s *Service) statusUpdated(cause event.Envelope, l event.Lifecycle, v sqlc.Video) event.Envelope {
-	return event.NewWithID(id.Derived("VideoStatusUpdated", cause.ID), event.VideoStatusUpdated{
-		Lifecycle: l,
-		Status:    v.Status,
-		Title:     titleOf(v),
-		Tags:      decodeTags(v.Tags),
-	})
+	return event.NewWithID(id.Derived("VideoStatusUpdated", cause.ID), status(l, v))
+}
+
+func status(l event.Lifecycle, v sqlc.Video) event.VideoStatusUpdated {
+	return event.VideoStatusUpdated{Lifecycle: l, Status: v.Status, Title: titleOf(v), Tags: tagsOf(v)}
 }
 
 // filesPrefix is where the files made of a video lie in the object store.

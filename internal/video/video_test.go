@@ -386,13 +386,7 @@ func TestAccess(t *testing.T) {
 		f.hear(mp4Failed("failed"))
 		f.hear(mp4Complete("unrecorded"))
 		f.publish("private", event.LifeCycleResult{})
-		err := db.Tx(context.Background(), func(ctx context.Context, tx *store.Tx) error {
-			_, err := tx.ExecContext(ctx, `UPDATE videos SET visibility = 'private' WHERE id = 'private'`)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		f.describe("private", `{"visibility":"private"}`)
 		nobody, other := context.Background(), as("bob", identity.Broadcaster)
 		owner, admin := as("alice"), as("root", identity.Admin)
 		tests := []struct {

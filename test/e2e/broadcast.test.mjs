@@ -118,6 +118,48 @@ step('the timeline tells what happened', async () => {
   await shoot('timeline-top')
 })
 
+step('its owner says who sees it, and viewers find it by what they type', async () => {
+  const { page, shoot } = studio
+  const edit = async (fill) => {
+    await page.getByRole('button', { name: 'Edit' }).click()
+    await page.getByLabel('Title').waitFor()
+    await fill()
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByText('Your changes are saved.').first().waitFor()
+    await page.locator('dialog[open]').waitFor({ state: 'detached' })
+  }
+  const status = (at, path) => at.evaluate((p) => fetch(p, { cache: 'no-store' }).then((r) => r.status), path)
+  const media = ['master.m3u8', 'video.mp4', 'thumbnail.jpg'].map((name) => `/vod/${videoId}/${name}`)
+  const about = [`/api/video/${videoId}`, `/api/video/${videoId}/history`, ...media]
+  await edit(async () => {
+    await page.getByLabel('Title').fill('Café at the harbour')
+    await page.getByLabel('Description').fill('A first try')
+    await page.getByLabel('Event tag').fill('opening-night')
+    await page.getByLabel('Private').check()
+  })
+  await page.getByRole('heading', { name: 'Café at the harbour' }).waitFor()
+  await shoot('private')
+  for (const path of about) {
+    assert.equal(await status(page, path), 200, `its owner gets ${path}`)
+    assert.equal(await status(lobby.page, path), 404, `nobody else gets ${path}`)
+  }
+  for (const path of ['/api/videos', '/api/videos/opening-night', '/api/videos?q=harbour']) {
+    assert.equal((await api(lobby.page, path)).count, 0, `${path} does not show it`)
+  }
+
+  await edit(() => page.getByLabel('Public').check())
+  await lobby.page.keyboard.press('/')
+  await lobby.page.keyboard.type('cafe har')
+  await lobby.page.getByRole('heading', { name: 'Results' }).waitFor()
+  await lobby.page.locator(`a[href="/watch/${videoId}"]`).waitFor()
+  await lobby.page.getByText('1 video matches “cafe har”.').first().waitFor()
+  await lobby.shoot('search')
+  await lobby.page.keyboard.press('Escape')
+  await lobby.page.getByRole('heading', { name: 'Newest videos' }).waitFor()
+  // Another address than above: browsers keep the empty answer for 5 s.
+  assert.deepEqual((await api(lobby.page, '/api/videos/opening-night?limit=1')).data.map((video) => video.title), ['Café at the harbour'])
+})
+
 step('a broadcast of four seconds is not published, and says why', async () => {
   const { page, shoot } = studio
   await page.getByRole('link', { name: 'Go live' }).click()

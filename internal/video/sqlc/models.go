@@ -27,4 +27,6 @@ type Video struct {
 	Visibility   string
 	DeletedAt    int64
 	Swept        bool
+	Description  string
+	TypedTags    string
 }

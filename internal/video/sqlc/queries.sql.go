@@ -9,8 +9,34 @@ import (
 	"context"
 )
 
+const addWords = `-- name: AddWords :exec
+INSERT INTO video_words (number, video_id, words)
+SELECT COALESCE(MAX(w.number) + 1, CAST($1 AS BIGINT)) AS number,
+    CAST($2 AS TEXT) AS video_id, CAST($3 AS TEXT) AS words
+FROM video_words w WHERE w.number >= $1 AND w.number <= $4
+`
+
+type AddWordsParams struct {
+	First   int64
+	VideoID string
+	Words   string
+	Last    int64
+}
+
+// The number is the first of those that the video may have, else one above all
+// that are taken of them.
+func (q *Queries) AddWords(ctx context.Context, arg AddWordsParams) error {
+	_, err := q.db.ExecContext(ctx, addWords,
+		arg.First,
+		arg.VideoID,
+		arg.Words,
+		arg.Last,
+	)
+	return err
+}
+
 const anyVideo = `-- name: AnyVideo :one
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept FROM videos WHERE id = $1
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos WHERE id = $1
 `
 
 func (q *Queries) AnyVideo(ctx context.Context, id string) (Video, error) {
@@ -39,12 +65,14 @@ func (q *Queries) AnyVideo(ctx context.Context, id string) (Video, error) {
 		&i.Visibility,
 		&i.DeletedAt,
 		&i.Swept,
+		&i.Description,
+		&i.TypedTags,
 	)
 	return i, err
 }
 
 const awaitingLifecycle = `-- name: AwaitingLifecycle :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos
 WHERE status = 'processing' AND recorded = TRUE AND processed = TRUE AND deleted_at = 0
 ORDER BY created_at, id LIMIT $1
 `
@@ -82,6 +110,8 @@ func (q *Queries) AwaitingLifecycle(ctx context.Context, limit int32) ([]Video, 
 			&i.Visibility,
 			&i.DeletedAt,
 			&i.Swept,
+			&i.Description,
+			&i.TypedTags,
 		); err != nil {
 			return nil, err
 		}
@@ -96,13 +126,27 @@ func (q *Queries) AwaitingLifecycle(ctx context.Context, limit int32) ([]Video, 
 	return items, nil
 }
 
+const changeWords = `-- name: ChangeWords :exec
+UPDATE video_words SET words = $1 WHERE video_id = $2
+`
+
+type ChangeWordsParams struct {
+	Words   string
+	VideoID string
+}
+
+func (q *Queries) ChangeWords(ctx context.Context, arg ChangeWordsParams) error {
+	_, err := q.db.ExecContext(ctx, changeWords, arg.Words, arg.VideoID)
+	return err
+}
+
 const claimVideo = `-- name: ClaimVideo :one
 INSERT INTO videos (id, channel, username, created_at, status, reason, prefix, recorded, processed,
     mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag,
     visibility, deleted_at, swept)
 VALUES ($1, $2, '', 0, 'processing', '', '', FALSE, FALSE, '', '', 0, 0, 0, 0, '', '', '[]', '', 'public', 0, FALSE)
 ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept
+RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags
 `
 
 type ClaimVideoParams struct {
@@ -137,8 +181,19 @@ func (q *Queries) ClaimVideo(ctx context.Context, arg ClaimVideoParams) (Video, 
 		&i.Visibility,
 		&i.DeletedAt,
 		&i.Swept,
+		&i.Description,
+		&i.TypedTags,
 	)
 	return i, err
+}
+
+const forgetWords = `-- name: ForgetWords :exec
+DELETE FROM video_words WHERE video_id = $1
+`
+
+func (q *Queries) ForgetWords(ctx context.Context, videoID string) error {
+	_, err := q.db.ExecContext(ctx, forgetWords, videoID)
+	return err
 }
 
 const known = `-- name: Known :one
@@ -153,9 +208,9 @@ func (q *Queries) Known(ctx context.Context, id string) (bool, error) {
 }
 
 const listChannel = `-- name: ListChannel :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos
 WHERE channel = $1 AND recorded = TRUE AND deleted_at = 0
-    AND (created_at < $2 OR created_at = $2 AND id < $3)
+    AND created_at <= $2 AND (created_at < $2 OR id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
 `
 
@@ -203,6 +258,8 @@ func (q *Queries) ListChannel(ctx context.Context, arg ListChannelParams) ([]Vid
 			&i.Visibility,
 			&i.DeletedAt,
 			&i.Swept,
+			&i.Description,
+			&i.TypedTags,
 		); err != nil {
 			return nil, err
 		}
@@ -218,9 +275,9 @@ func (q *Queries) ListChannel(ctx context.Context, arg ListChannelParams) ([]Vid
 }
 
 const listChannelPublic = `-- name: ListChannelPublic :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos
 WHERE channel = $1 AND status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
-    AND (created_at < $2 OR created_at = $2 AND id < $3)
+    AND created_at <= $2 AND (created_at < $2 OR id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
 `
 
@@ -268,6 +325,8 @@ func (q *Queries) ListChannelPublic(ctx context.Context, arg ListChannelPublicPa
 			&i.Visibility,
 			&i.DeletedAt,
 			&i.Swept,
+			&i.Description,
+			&i.TypedTags,
 		); err != nil {
 			return nil, err
 		}
@@ -283,9 +342,9 @@ func (q *Queries) ListChannelPublic(ctx context.Context, arg ListChannelPublicPa
 }
 
 const listEvent = `-- name: ListEvent :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos
 WHERE event_tag = $1 AND status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
-    AND (created_at < $2 OR created_at = $2 AND id < $3)
+    AND created_at <= $2 AND (created_at < $2 OR id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
 `
 
@@ -333,6 +392,8 @@ func (q *Queries) ListEvent(ctx context.Context, arg ListEventParams) ([]Video, 
 			&i.Visibility,
 			&i.DeletedAt,
 			&i.Swept,
+			&i.Description,
+			&i.TypedTags,
 		); err != nil {
 			return nil, err
 		}
@@ -348,9 +409,9 @@ func (q *Queries) ListEvent(ctx context.Context, arg ListEventParams) ([]Video, 
 }
 
 const listPublic = `-- name: ListPublic :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos
 WHERE status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
-    AND (created_at < $1 OR created_at = $1 AND id < $2)
+    AND created_at <= $1 AND (created_at < $1 OR id < $2)
 ORDER BY created_at DESC, id DESC LIMIT $3
 `
 
@@ -392,6 +453,8 @@ func (q *Queries) ListPublic(ctx context.Context, arg ListPublicParams) ([]Video
 			&i.Visibility,
 			&i.DeletedAt,
 			&i.Swept,
+			&i.Description,
+			&i.TypedTags,
 		); err != nil {
 			return nil, err
 		}
@@ -407,7 +470,7 @@ func (q *Queries) ListPublic(ctx context.Context, arg ListPublicParams) ([]Video
 }
 
 const lockVideo = `-- name: LockVideo :one
-UPDATE videos SET id = id WHERE id = $1 RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept
+UPDATE videos SET id = id WHERE id = $1 RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags
 `
 
 func (q *Queries) LockVideo(ctx context.Context, id string) (Video, error) {
@@ -436,12 +499,15 @@ func (q *Queries) LockVideo(ctx context.Context, id string) (Video, error) {
 		&i.Visibility,
 		&i.DeletedAt,
 		&i.Swept,
+		&i.Description,
+		&i.TypedTags,
 	)
 	return i, err
 }
 
 const markSwept = `-- name: MarkSwept :exec
-UPDATE videos SET swept = TRUE, username = '', reason = '', title = '', typed_title = '', tags = '[]'
+UPDATE videos SET swept = TRUE, username = '', reason = '', title = '', typed_title = '', tags = '[]',
+    description = '', typed_tags = '[]'
 WHERE id = $1 AND deleted_at = $2
 `
 
@@ -460,8 +526,9 @@ func (q *Queries) MarkSwept(ctx context.Context, arg MarkSweptParams) error {
 const saveVideo = `-- name: SaveVideo :exec
 UPDATE videos SET username = $1, created_at = $2, status = $3, reason = $4, prefix = $5, recorded = $6,
     processed = $7, mp4_key = $8, thumbnail_key = $9, duration_ms = $10, width = $11, height = $12,
-    size = $13, title = $14, typed_title = $15, tags = $16, event_tag = $17, deleted_at = $18, swept = $19
-WHERE id = $20
+    size = $13, title = $14, typed_title = $15, tags = $16, event_tag = $17, deleted_at = $18, swept = $19,
+    visibility = $20, description = $21, typed_tags = $22
+WHERE id = $23
 `
 
 type SaveVideoParams struct {
@@ -484,6 +551,9 @@ type SaveVideoParams struct {
 	EventTag     string
 	DeletedAt    int64
 	Swept        bool
+	Visibility   string
+	Description  string
+	TypedTags    string
 	ID           string
 }
 
@@ -508,13 +578,159 @@ func (q *Queries) SaveVideo(ctx context.Context, arg SaveVideoParams) error {
 		arg.EventTag,
 		arg.DeletedAt,
 		arg.Swept,
+		arg.Visibility,
+		arg.Description,
+		arg.TypedTags,
 		arg.ID,
 	)
 	return err
 }
 
+const searchChannel = `-- name: SearchChannel :many
+SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.description, v.typed_tags, w.number
+FROM video_search($1) s CROSS JOIN video_words w CROSS JOIN videos v
+WHERE w.number = s.rowid AND v.id = w.video_id AND s.rowid < CAST($2 AS BIGINT)
+    AND v.channel = $3 AND v.recorded = TRUE AND v.deleted_at = 0
+ORDER BY s.rowid DESC LIMIT $4
+`
+
+type SearchChannelParams struct {
+	Words    string
+	Before   int64
+	Channel  string
+	RowCount int32
+}
+
+type SearchChannelRow struct {
+	Video  Video
+	Number int64
+}
+
+func (q *Queries) SearchChannel(ctx context.Context, arg SearchChannelParams) ([]SearchChannelRow, error) {
+	rows, err := q.db.QueryContext(ctx, searchChannel,
+		arg.Words,
+		arg.Before,
+		arg.Channel,
+		arg.RowCount,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []SearchChannelRow{}
+	for rows.Next() {
+		var i SearchChannelRow
+		if err := rows.Scan(
+			&i.Video.ID,
+			&i.Video.Channel,
+			&i.Video.Username,
+			&i.Video.CreatedAt,
+			&i.Video.Status,
+			&i.Video.Reason,
+			&i.Video.Prefix,
+			&i.Video.Recorded,
+			&i.Video.Processed,
+			&i.Video.Mp4Key,
+			&i.Video.ThumbnailKey,
+			&i.Video.DurationMs,
+			&i.Video.Width,
+			&i.Video.Height,
+			&i.Video.Size,
+			&i.Video.Title,
+			&i.Video.TypedTitle,
+			&i.Video.Tags,
+			&i.Video.EventTag,
+			&i.Video.Visibility,
+			&i.Video.DeletedAt,
+			&i.Video.Swept,
+			&i.Video.Description,
+			&i.Video.TypedTags,
+			&i.Number,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const searchPublic = `-- name: SearchPublic :many
+SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.description, v.typed_tags, w.number
+FROM video_search($1) s CROSS JOIN video_words w CROSS JOIN videos v
+WHERE w.number = s.rowid AND v.id = w.video_id AND s.rowid < CAST($2 AS BIGINT)
+    AND v.status = 'valid' AND v.visibility = 'public' AND v.recorded = TRUE AND v.deleted_at = 0
+ORDER BY s.rowid DESC LIMIT $3
+`
+
+type SearchPublicParams struct {
+	Words    string
+	Before   int64
+	RowCount int32
+}
+
+type SearchPublicRow struct {
+	Video  Video
+	Number int64
+}
+
+// CROSS JOIN: SQLite reads in this order, the newest first, and stops early.
+func (q *Queries) SearchPublic(ctx context.Context, arg SearchPublicParams) ([]SearchPublicRow, error) {
+	rows, err := q.db.QueryContext(ctx, searchPublic, arg.Words, arg.Before, arg.RowCount)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []SearchPublicRow{}
+	for rows.Next() {
+		var i SearchPublicRow
+		if err := rows.Scan(
+			&i.Video.ID,
+			&i.Video.Channel,
+			&i.Video.Username,
+			&i.Video.CreatedAt,
+			&i.Video.Status,
+			&i.Video.Reason,
+			&i.Video.Prefix,
+			&i.Video.Recorded,
+			&i.Video.Processed,
+			&i.Video.Mp4Key,
+			&i.Video.ThumbnailKey,
+			&i.Video.DurationMs,
+			&i.Video.Width,
+			&i.Video.Height,
+			&i.Video.Size,
+			&i.Video.Title,
+			&i.Video.TypedTitle,
+			&i.Video.Tags,
+			&i.Video.EventTag,
+			&i.Video.Visibility,
+			&i.Video.DeletedAt,
+			&i.Video.Swept,
+			&i.Video.Description,
+			&i.Video.TypedTags,
+			&i.Number,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const unswept = `-- name: Unswept :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept FROM videos WHERE deleted_at > 0 AND swept = FALSE ORDER BY deleted_at LIMIT $1
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos WHERE deleted_at > 0 AND swept = FALSE ORDER BY deleted_at LIMIT $1
 `
 
 // Deleted videos whose objects may still be there.
@@ -550,6 +766,8 @@ func (q *Queries) Unswept(ctx context.Context, limit int32) ([]Video, error) {
 			&i.Visibility,
 			&i.DeletedAt,
 			&i.Swept,
+			&i.Description,
+			&i.TypedTags,
 		); err != nil {
 			return nil, err
 		}
@@ -565,7 +783,7 @@ func (q *Queries) Unswept(ctx context.Context, limit int32) ([]Video, error) {
 }
 
 const video = `-- name: Video :one
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept FROM videos WHERE id = $1 AND recorded = TRUE AND deleted_at = 0
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos WHERE id = $1 AND recorded = TRUE AND deleted_at = 0
 `
 
 func (q *Queries) Video(ctx context.Context, id string) (Video, error) {
@@ -594,6 +812,49 @@ func (q *Queries) Video(ctx context.Context, id string) (Video, error) {
 		&i.Visibility,
 		&i.DeletedAt,
 		&i.Swept,
+		&i.Description,
+		&i.TypedTags,
 	)
 	return i, err
+}
+
+const withoutWords = `-- name: WithoutWords :many
+SELECT id FROM videos v
+WHERE recorded = TRUE AND deleted_at = 0 AND NOT EXISTS (SELECT 1 FROM video_words w WHERE w.video_id = v.id)
+ORDER BY id LIMIT $1
+`
+
+// Videos that search does not find yet: those from before there was one.
+func (q *Queries) WithoutWords(ctx context.Context, limit int32) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, withoutWords, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const words = `-- name: Words :one
+SELECT words FROM video_words WHERE video_id = $1
+`
+
+func (q *Queries) Words(ctx context.Context, videoID string) (string, error) {
+	row := q.db.QueryRowContext(ctx, words, videoID)
+	var words string
+	err := row.Scan(&words)
+	return words, err
 }

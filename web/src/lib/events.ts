@@ -67,6 +67,7 @@ export function newVideo(message: Message): Video | null {
     duration: number(d.durationmillis),
     width: number(d.width),
     height: number(d.height),
+    visibility: 'public',
     status: 'valid',
   }
 }

@@ -26,7 +26,9 @@ const shots = [
   ['studio-live', 'casting', '/broadcast', 'cast'], ['studio-poor', 'struggling', '/broadcast', 'cast'], ['studio-lost', 'casting', '/broadcast', 'lose'], ['studio-continue', 'waiting', '/broadcast', 'camera'], ['my-channel-live', 'casting', '/my/channel', 'health'],
   ['signin', 'signedOut', '/signin'], ['signup', 'signedOut', '/signup'], ['confirm', 'signedOut', '/confirm?token=x'], ['setup', 'empty', '/setup?token=x'],
   ['my-videos', 'full', '/my/videos'], ['my-videos-empty', 'quiet', '/my/videos'], ['my-video', 'full', '/my/videos/st-m1'],
-  ['my-channel', 'full', '/my/channel'], ['admin', 'full', '/admin'], ['rules', 'full', '/admin/rules'], ['rules-one', 'full', '/admin/rules/ru-1', 'letter'], ['rules-new', 'full', '/admin/rules/new', 'badPattern'], ['not-found', 'full', '/nowhere'], ['menu', 'full', '/', 'menu'], ['story', 'full', '/watch/st-0', 'story'],
+  ['my-channel', 'full', '/my/channel'], ['admin', 'full', '/admin'], ['rules', 'full', '/admin/rules'], ['rules-one', 'full', '/admin/rules/ru-1', 'letter'], ['rules-new', 'full', '/admin/rules/new', 'badPattern'], ['not-found', 'full', '/nowhere'], ['menu', 'full', '/', 'menu'],
+  ['search', 'full', '/?q=street'], ['search-none', 'nothingFound', '/?q=zebra'], ['search-broken', 'broken', '/?q=x'], ['search-typed', 'full', '/', 'search'],
+  ['edit', 'full', '/my/videos', 'edit'], ['edit-wrong', 'stubborn', '/my/videos/st-m1', 'editWrong'], ['watch-mine', 'full', '/watch/st-m1', 'saved'], ['story', 'full', '/watch/st-0', 'story'],
 ]
 const sizes = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 800 } }
 const quick = process.argv.includes('--quick')
@@ -66,6 +68,38 @@ const actions = {
   async story(page) {
     await page.click('.story > button')
     await page.waitForSelector('.timeline')
+  },
+  async search(page) {
+    await page.keyboard.press('/')
+    await page.keyboard.type('night market')
+    await page.waitForURL(/q=night\+market/)
+    await page.getByRole('heading', { name: 'Results' }).waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('heading', { name: 'Newest videos' }).waitFor()
+    await page.goBack()
+    await page.getByRole('heading', { name: 'Results' }).waitFor()
+  },
+  async edit(page) {
+    await page.getByRole('button', { name: /^Edit Keynote/ }).click()
+    await page.getByLabel('Title').waitFor()
+  },
+  async editWrong(page) {
+    await page.getByRole('button', { name: 'Edit' }).click()
+    await page.getByLabel('Event tag').fill('my event')
+    await page.getByLabel('Event tag').press('Enter')
+    await page.getByText('An event tag is one word').waitFor()
+    await page.getByLabel('Event tag').fill('my-event')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByText('The database does not answer').waitFor()
+    await page.getByLabel('Event tag').fill('my event')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.waitForTimeout(300)
+  },
+  async saved(page) {
+    await page.getByRole('button', { name: 'Edit' }).click()
+    await page.getByLabel('Title').fill('A better title')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByRole('heading', { name: 'A better title' }).waitFor()
   },
   camera: (page) => page.waitForFunction(() => document.querySelector('video')?.videoWidth > 0),
   async rewind(page) {

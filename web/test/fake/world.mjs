@@ -19,14 +19,15 @@ export const videos = titles.map((title, i) => ({
   playbackURL: '/media/vod.mp4',
   title,
   tags: i % 3 === 0 ? ['keynote', 'engineering', 'live demo'] : undefined,
+  visibility: 'public',
   duration: [754_000, 65_000, 31_500, 3_725_000, 1_284_000, 2_700_000, 12_000, 245_000][i],
   status: 'valid',
 }))
 
 const mine = [
   { ...videos[4], id: 'st-m0', channel: me.id, author: { username: me.username }, createdAt: ago(1), status: 'processing', title: undefined, thumbnail: undefined, playbackURL: undefined },
-  { ...videos[0], id: 'st-m1', channel: me.id, author: { username: me.username }, status: 'valid' },
-  { ...videos[2], id: 'st-m2', channel: me.id, author: { username: me.username }, status: 'invalid', duration: 4200, reason: 'The video is 4.2 s long; it must be longer than 10 s.' },
+  { ...videos[0], id: 'st-m1', channel: me.id, author: { username: me.username }, status: 'valid', visibility: 'unlisted', event: 'summer-tour-26', description: 'The whole rehearsal, in one take.\nWith the sound of the hall.' },
+  { ...videos[2], id: 'st-m2', visibility: 'private', channel: me.id, author: { username: me.username }, status: 'invalid', duration: 4200, reason: 'The video is 4.2 s long; it must be longer than 10 s.' },
   { ...videos[3], id: 'st-m3', channel: me.id, author: { username: me.username }, status: 'failed', reason: 'The content moderation plugin did not answer within 15 minutes.' },
 ]
 
@@ -104,6 +105,7 @@ export const full = {
   'GET /api/channel/*': (path) => channels.find((c) => path.endsWith('/' + c.name)) ?? { name: path.split('/').at(-1), username: people.find(([id]) => path.endsWith(id))?.[1] ?? 'someone', playbackURL: '', live: false },
   'GET /api/video/*': (path) => [...videos, ...mine].find((v) => path.endsWith('/' + v.id)),
   'GET /api/video/*/history': list(history),
+  'PATCH /api/video/*': (path) => ({ ...mine.find((v) => path.endsWith('/' + v.id)), title: 'A better title', visibility: 'private' }),
   'POST /api/viewers/*': null,
   'POST /api/channel/*/metadata': null,
   'GET /api/rules': list(rules),
@@ -137,5 +139,8 @@ export const waiting = { ...casting, 'GET /api/channel/*': (path) => (path.endsW
 
 export const signedOut = { ...full, 'GET /api/auth/session': session(null) }
 export const empty = { 'GET /api/auth/session': session(null, { setup: true }), 'GET /api/videos': list([]), 'GET /api/channels': list([]) }
+export const nothingFound = { ...full, 'GET /api/videos': list([]) }
+/** Changes are refused. */
+export const stubborn = { ...full, 'PATCH /api/video/*': { status: 503, title: 'Unavailable', detail: 'The database does not answer. Please try again in a moment.' } }
 export const quiet = { ...full, 'GET /api/channels': list([]), 'GET /api/channel/videos': list([]) }
 export const broken = { 'GET /api/auth/session': session(null), 'GET /api/videos': { status: 503, title: 'Unavailable', detail: 'The database does not answer. Please try again in a moment.' }, 'GET /api/channels': { status: 503, title: 'Unavailable', detail: 'The database does not answer.' } }

@@ -19,6 +19,7 @@ import type {
   SignUpAnswer,
   User,
   Video,
+  VideoUpdate,
 } from './types'
 
 /** How long an answer may take, in milliseconds. */
@@ -106,8 +107,10 @@ export const api = {
     call<{ user: User }>('POST', '/api/auth/setup', { token, email, password }),
 
   videos: (offset?: string, limit = 24) => call<Page<Video>>('GET', '/api/videos' + query({ offset, limit })),
+  /** Public videos that have all these words. */
+  search: (q: string, offset?: string, limit = 24) => call<Page<Video>>('GET', '/api/videos' + query({ q, offset, limit })),
   video: (id: string) => call<Video>('GET', `/api/video/${seg(id)}`),
-  renameVideo: (id: string, title: string) => call<Video>('PATCH', `/api/video/${seg(id)}`, { title }),
+  updateVideo: (id: string, update: VideoUpdate) => call<Video>('PATCH', `/api/video/${seg(id)}`, update),
   deleteVideo: (id: string) => call<void>('DELETE', `/api/video/${seg(id)}`),
   history: (id: string) => call<Page<HistoryEntry>>('GET', `/api/video/${seg(id)}/history` + query({ limit: 100 })),
 

@@ -201,7 +201,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** My videos, whatever their status */
+        /** My videos, whatever their status, all or those with some words */
         get: operations["list-my-videos"];
         put?: never;
         post?: never;
@@ -482,7 +482,7 @@ export interface paths {
         delete: operations["delete-video"];
         options?: never;
         head?: never;
-        /** Title and event tag, by the owner or an admin */
+        /** Title, description, tags, event tag and visibility, by the owner or an admin */
         patch: operations["update-video"];
         trace?: never;
     };
@@ -513,7 +513,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Valid public videos, newest first */
+        /** Valid public videos, all or those with some words, newest first */
         get: operations["list-videos"];
         put?: never;
         post?: never;
@@ -1140,6 +1140,8 @@ export interface components {
             channel: string;
             /** Format: date-time */
             createdAt: string;
+            /** @description in lines */
+            description?: string;
             /**
              * Format: int64
              * @description milliseconds
@@ -1166,6 +1168,11 @@ export interface components {
             thumbnail: string;
             title?: string;
             /**
+             * @description unlisted: for who has the link; private: for its owner and admins
+             * @enum {string}
+             */
+            visibility: "public" | "unlisted" | "private";
+            /**
              * Format: int64
              * @description pixels; 0 while unknown
              */
@@ -1175,10 +1182,19 @@ export interface components {
             username: string;
         };
         VideoUpdate: {
+            /** @description in lines; empty: none */
+            description?: string;
             /** @description event tag, of letters, digits, - and _; empty: none */
             event?: string;
+            /** @description win over those of plugins; empty: theirs again */
+            tags?: string[];
             /** @description wins over what plugins call it; empty: theirs again */
             title?: string;
+            /**
+             * @description unlisted: never listed, for who has the link; private: for its owner and admins
+             * @enum {string}
+             */
+            visibility?: "public" | "unlisted" | "private";
         };
     };
     responses: never;
@@ -1587,6 +1603,8 @@ export interface operations {
     "list-my-videos": {
         parameters: {
             query?: {
+                /** @description words, all of which stand in the video's title, description, tags, event tag or author's name, or begin a word there */
+                q?: string;
                 /** @description nextPage of the page before, unread */
                 offset?: string;
                 /** @description rows on a page */
@@ -2316,6 +2334,8 @@ export interface operations {
     "list-videos": {
         parameters: {
             query?: {
+                /** @description words, all of which stand in the video's title, description, tags, event tag or author's name, or begin a word there */
+                q?: string;
                 /** @description nextPage of the page before, unread */
                 offset?: string;
                 /** @description rows on a page */
