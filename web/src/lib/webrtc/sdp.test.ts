@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { hasCandidates, iceOf, preferH264, restartFragment, withIce } from './sdp'
+import { hasCandidates, iceOf, preferH264, restartFragment, withEstimate, withIce } from './sdp'
 
 it('finds candidates', () => {
   expect(hasCandidates('v=0\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n')).toBe(true)
@@ -53,4 +53,30 @@ it('puts new credentials and candidates into the answer', () => {
   expect(answer.match(/a=candidate/g)).toHaveLength(1)
   expect(answer).not.toContain('192.0.2.1 ')
   expect(answer.indexOf('a=candidate:2')).toBeLessThan(answer.indexOf('m=audio'))
+})
+
+it('bounds the estimate at the codecs of the video alone', () => {
+  const answer = [
+    'v=0',
+    'm=audio 9 UDP/TLS/RTP/SAVPF 111',
+    'a=rtpmap:111 opus/48000/2',
+    'a=fmtp:111 minptime=10;useinbandfec=1',
+    'm=video 9 UDP/TLS/RTP/SAVPF 102 103 96',
+    'a=rtpmap:102 H264/90000',
+    'a=fmtp:102 packetization-mode=1;profile-level-id=42e01f',
+    'a=rtpmap:103 rtx/90000',
+    'a=fmtp:103 apt=102',
+    'a=rtpmap:96 VP8/90000',
+    '',
+  ].join('\r\n')
+  const lines = withEstimate(answer, { start: 1000, min: 100 }).split('\r\n')
+  const bounds = 'x-google-start-bitrate=1000;x-google-min-bitrate=100'
+  expect(lines.filter((line) => line.startsWith('a=fmtp:'))).toEqual([
+    'a=fmtp:111 minptime=10;useinbandfec=1',
+    `a=fmtp:102 packetization-mode=1;profile-level-id=42e01f;${bounds}`,
+    'a=fmtp:103 apt=102',
+    `a=fmtp:96 ${bounds}`,
+  ])
+  expect(lines.filter((line) => !line.startsWith('a=fmtp:'))).toEqual(answer.split('\r\n').filter((line) => !line.startsWith('a=fmtp:')))
+  expect(withEstimate('v=0\r\nm=audio 9 RTP 0\r\n', { start: 1, min: 1 })).toBe('v=0\r\nm=audio 9 RTP 0\r\n')
 })

@@ -70,3 +70,33 @@ export function withIce(answer: string, ice: Ice): string {
   }
   return lines.join('\r\n') + '\r\n'
 }
+
+/** Where a sender's bandwidth estimate begins, and below what it does not fall, in kbit/s. */
+export interface Estimate {
+  start: number
+  min: number
+}
+
+/**
+ * The answer with bounds for the estimate of browsers that know them (those made
+ * of Chromium). Without the lower one, an estimate that has once collapsed, on a
+ * computer that was busy for a moment, stays there: the video is paused, and the
+ * sound alone never shows that there is room for more.
+ */
+export function withEstimate(answer: string, { start, min }: Estimate): string {
+  const bounds = `x-google-start-bitrate=${start};x-google-min-bitrate=${min}`
+  return answer
+    .split(/^(?=m=)/m)
+    .map((section) => (section.startsWith('m=video') ? bounded(section, bounds) : section))
+    .join('')
+}
+
+/** A section with the parameters at each of its codecs, but at those that repeat another's packets. */
+function bounded(section: string, bounds: string): string {
+  return section.replace(/^a=rtpmap:(\d+) ([^/\s]+)[^\r\n]*(\r?\n)/gm, (rtpmap: string, type: string, name: string, end: string) => {
+    if (/^(rtx|red|ulpfec|flexfec-03)$/i.test(name)) return rtpmap
+    return section.includes(`a=fmtp:${type} `) ? rtpmap : `${rtpmap}a=fmtp:${type} ${bounds}${end}`
+  }).replace(/^(a=fmtp:\d+ )([^\r\n]*)/gm, (line: string, head: string, parameters: string) =>
+    /(^|;)\s*apt=|x-google-/.test(parameters) ? line : `${head}${parameters};${bounds}`,
+  )
+}

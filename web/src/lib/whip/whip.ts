@@ -2,7 +2,7 @@
 
 import { answering, exchange, release, type Answered } from '../webrtc/exchange'
 import { gathered } from '../webrtc/ice'
-import { iceOf, preferH264, restartFragment, withIce } from '../webrtc/sdp'
+import { iceOf, preferH264, restartFragment, withEstimate, withIce } from '../webrtc/sdp'
 
 export interface WhipOptions {
   /** The WHIP endpoint, such as /whip/{channel}. */
@@ -16,6 +16,9 @@ export interface WhipOptions {
   fetch?: typeof fetch
   peer?: (config: RTCConfiguration) => RTCPeerConnection
 }
+
+/** A picture from the first second on, and one that can always come back; in kbit/s. */
+const estimate = { start: 1_000, min: 100 }
 
 /** Longest wait for the last packets to leave, and between two looks, in milliseconds. */
 const draining = 1_000
@@ -46,6 +49,7 @@ export class WhipSession {
       await peer.setLocalDescription(await peer.createOffer())
       await gathered(peer)
       const answered = await exchange(fetcher, options.endpoint, peer.localDescription?.sdp ?? '')
+      answered.answer = withEstimate(answered.answer, estimate)
       session.#answered = answered
       await peer.setRemoteDescription({ type: 'answer', sdp: answered.answer })
     } catch (error) {
