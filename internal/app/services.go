@@ -61,7 +61,7 @@ func (s *services) background() []func(context.Context) {
 // register puts the services' operations and routes into the gateway.
 func (s *services) register(api huma.API, mux *http.ServeMux) {
 	for _, service := range []interface{ Register(api huma.API) }{
-		s.accounts, s.channels, s.streaming, s.videos, s.plugins, s.history, s.rules,
+		s.accounts, s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules,
 	} {
 		service.Register(api)
 	}
@@ -127,8 +127,10 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	a.closeLast("the live streams", func() error { return s.streaming.Shutdown(context.Background()) })
 	a.audience.set(s.streaming)
 
-	s.postprocess, err = postprocess.New(a.db, a.objects, a.flows, remuxer{s.streaming}, a.urlsFor(ctx),
-		postprocess.Config{WorkDir: a.folder.work(), FFmpeg: a.cfg.Streaming.FFmpeg}, a.log)
+	s.postprocess, err = postprocess.New(postprocess.Needs{
+		DB: a.db, Objects: a.objects, Flows: a.flows, Remuxer: remuxer{s.streaming}, URLs: a.urlsFor(ctx),
+		Videos: s.videos, Realtime: a.bus, Log: a.log,
+	}, postprocess.Config{WorkDir: a.folder.work(), FFmpeg: a.cfg.Streaming.FFmpeg})
 	if err != nil {
 		return nil, err
 	}
@@ -209,12 +211,14 @@ func builtIn(manifest []byte, h sdk.Handler) pluginmanager.BuiltIn {
 type remuxer struct{ streaming *streaming.Service }
 
 // Remux writes a recording as one MP4.
-func (r remuxer) Remux(ctx context.Context, prefix string, w io.Writer) (postprocess.Media, error) {
-	info, err := r.streaming.Remux(ctx, prefix, w)
+func (r remuxer) Remux(ctx context.Context, prefix string, w io.Writer, progress func(done, total int64)) (postprocess.Media, error) {
+	info, err := r.streaming.Remux(ctx, prefix, w, progress)
 	if err != nil {
 		return postprocess.Media{}, err
 	}
-	return postprocess.Media{DurationMillis: info.DurationMS, Width: info.Width, Height: info.Height}, nil
+	return postprocess.Media{
+		DurationMillis: info.DurationMS, Width: info.Width, Height: info.Height, Codecs: info.Codecs, Frames: info.VideoSamples,
+	}, nil
 }
 
 // publishedChannels is what streaming needs of the channels.

@@ -70,3 +70,6 @@ func (u urls) MP4(video string) string { return u.base + "/vod/" + video + "/vid
 
 // Thumbnail is a recording's picture.
 func (u urls) Thumbnail(video string) string { return u.base + "/vod/" + video + "/thumbnail.jpg" }
+
+// Storyboard describes the previews on a recording's time line.
+func (u urls) Storyboard(video string) string { return u.base + "/vod/" + video + "/storyboard.vtt" }

@@ -89,10 +89,12 @@ type StreamKeyRotated struct {
 	ChannelName string `json:"channel_name"`
 }
 
-// MP4ProcessingStarted: a recording's MP4 is being made.
+// MP4ProcessingStarted: a recording's MP4 is being made. Attempts count from 1;
+// there is another one when somebody asks for it after the last has failed.
 type MP4ProcessingStarted struct {
 	ChannelName string `json:"channel_name"`
 	ID          string `json:"id"`
+	Attempt     int    `json:"attempt,omitempty"`
 }
 
 // MP4ProcessingComplete: a recording has its MP4. Compute says where it was
@@ -109,14 +111,17 @@ type MP4ProcessingComplete struct {
 	Height         int      `json:"height"`
 	DurationMillis int64    `json:"durationmillis"`
 	Size           int64    `json:"size"`
+	Storyboard     string   `json:"storyboard,omitempty"` // URL of its WebVTT
+	Codecs         []string `json:"codecs,omitempty"`     // RFC 6381, video first
 	Notes          []string `json:"notes,omitempty"`
 }
 
-// MP4ProcessingFailed: a recording's MP4 could not be made.
+// MP4ProcessingFailed: a recording's MP4 could not be made at this attempt.
 type MP4ProcessingFailed struct {
 	ChannelName string `json:"channel_name"`
 	ID          string `json:"id"`
 	Reason      string `json:"reason"`
+	Attempt     int    `json:"attempt,omitempty"`
 }
 
 // VideoDeleted: a video's row and files are gone.

@@ -148,16 +148,23 @@ func (r *reader) processing() {
 	// The three have these fields in common.
 	var d struct {
 		event.MP4ProcessingComplete
-		Reason string `json:"reason"`
+		Reason  string `json:"reason"`
+		Attempt int    `json:"attempt"`
 	}
 	if !r.decode(&d) || !r.about(d.ID, d.ChannelName) {
 		return
 	}
 	switch r.e.DetailType {
 	case event.MP4ProcessingStarted{}.EventType():
+		if d.Attempt > 1 {
+			r.tell(processingRetry, detail{Attempt: d.Attempt})
+			r.fact.Weight = int64(d.Attempt) // the last one counts
+			return
+		}
 		r.tell(processingStart, detail{})
 	case event.MP4ProcessingFailed{}.EventType():
 		r.tell(processingFailed, detail{Reason: clean(d.Reason)})
+		r.fact.Weight = int64(max(1, d.Attempt))
 	default:
 		r.tell(processingComplete, detail{
 			DurationMs: max(0, d.DurationMillis), Size: max(0, d.Size), Width: max(0, d.Width), Height: max(0, d.Height),

@@ -24,6 +24,7 @@ type detail struct {
 	Width      int      `json:"width,omitempty"`
 	Height     int      `json:"height,omitempty"`
 	Compute    string   `json:"compute,omitempty"`
+	Attempt    int      `json:"attempt,omitempty"`
 	Notes      []string `json:"notes,omitempty"`
 	Viewers    int64    `json:"viewers,omitempty"`
 
@@ -48,6 +49,7 @@ const (
 	recordingEnd       = "recording-end"
 	viewers            = "viewers"
 	processingStart    = "processing-start"
+	processingRetry    = "processing-retry" // the last attempt after the first
 	processingComplete = "processing-complete"
 	processingFailed   = "processing-failed"
 	recordingReady     = "recording-ready"

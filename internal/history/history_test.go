@@ -372,6 +372,23 @@ processing-start [gear] Making the MP4 /
 processing-failed [alert] The MP4 failed /  / no key frame
 status-failed [alert] Not published / Failed / no key frame`)
 
+	again := newScript("st-1")
+	again.at(60_000, event.MP4ProcessingStarted{ChannelName: "alice", ID: "st-1", Attempt: 2})
+	again.at(61_000, event.MP4ProcessingFailed{ChannelName: "alice", ID: "st-1", Reason: "still none", Attempt: 2})
+	again.at(90_000, event.MP4ProcessingStarted{ChannelName: "alice", ID: "st-1", Attempt: 3})
+	again.at(92_500, event.MP4ProcessingComplete{ChannelName: "alice", ID: "st-1", Compute: "worker", DurationMillis: 900, Size: 1000})
+	f.hear(again.events...)
+	f.wantStory(f.owner, "st-1", `
+recording-end [database] Recording saved / 900 ms of video
+processing-start [gear] Making the MP4 / 
+status-failed [alert] Not published / Failed / no key frame
+processing-failed [alert] The MP4 failed /  / still none
+processing-retry [gear] Trying again / Attempt 3
+processing-complete [film] MP4 ready / 900 ms · 1.0 kB / Made in 2.5 s on a worker.
+duration: Duration = 900 ms
+size: Size = 1.0 kB
+until-mp4: From the end to the MP4 = 1 min 33 s`)
+
 	late := event.LifeCycleResult{
 		Outputs: event.PluginOutputs{"preValidate": {}}, Status: event.StatusFailed, Cause: "timedout",
 		Plugin: "slow", Hook: "preValidate", Reason: "slow did not answer within 15m0s",

@@ -42,6 +42,7 @@ const (
 	rankStreamEnd
 	rankRecordingEnd
 	rankProcessingStart
+	rankProcessingRetry
 	rankProcessingComplete
 	rankProcessingFailed
 	rankRecordingReady
@@ -119,6 +120,9 @@ func (s *story) processing() {
 	s.step(processingStart, rankProcessingStart, func(fact) entry {
 		return entry{icon: "gear", title: "Making the MP4"}
 	})
+	s.step(processingRetry, rankProcessingRetry, func(f fact) entry {
+		return entry{icon: "gear", title: "Trying again", subtitle: fmt.Sprintf("Attempt %d", f.Attempt)}
+	})
 	s.step(processingComplete, rankProcessingComplete, func(f fact) entry {
 		e := entry{icon: "film", title: "MP4 ready", told: strings.Join(f.Notes, " ")}
 		picture := ""
@@ -126,7 +130,11 @@ func (s *story) processing() {
 			picture = fmt.Sprintf("%d × %d", f.Width, f.Height)
 		}
 		e.subtitle = joined(picture, span(f.DurationMs), bytes(f.Size))
-		if took := s.since(f, processingStart); took != "" {
+		began := processingStart
+		if _, again := s.facts[processingRetry]; again {
+			began = processingRetry
+		}
+		if took := s.since(f, began); took != "" {
 			e.description = "Made in " + took
 			if f.Compute == "worker" {
 				e.description += " on a worker"

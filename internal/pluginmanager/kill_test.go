@@ -54,6 +54,7 @@ type noURLs struct{}
 func (noURLs) VOD(v string) string       { return "https://x/" + v }
 func (noURLs) MP4(v string) string       { return "https://x/" + v }
 func (noURLs) Thumbnail(v string) string { return "https://x/" + v }
+func (noURLs) Storyboard(string) string  { return "" }
 
 // node runs until it is killed: the real video manager and plugin manager on
 // the real store, flows and bus.

@@ -14,9 +14,6 @@ import (
 // consumer is the name of the service's consumer and of its receipts.
 const consumer = "postprocess"
 
-// compute says where the MP4 was made: on the node itself.
-const compute = "local"
-
 // Consumers returns what the service hears. It says MP4ProcessingStarted,
 // MP4ProcessingComplete and MP4ProcessingFailed.
 func (s *Service) Consumers() []event.Consumer {
@@ -67,29 +64,36 @@ func (j Job) check() error {
 	return blob.CheckKey(j.Prefix)
 }
 
-// The events have ids of their own making, so each is said once whoever says it.
+// The events have ids of their own making, so each is said once for an attempt,
+// whoever says it.
+func (j Job) eventID(what string) string { return id.Derived("postprocess", j.ID, what+j.again()) }
 
 func (s *Service) startedEvent(j Job) event.Envelope {
-	return event.NewWithID(id.Derived("postprocess", j.ID, "started"),
-		event.MP4ProcessingStarted{ChannelName: j.Channel, ID: j.ID})
+	return event.NewWithID(j.eventID("started"),
+		event.MP4ProcessingStarted{ChannelName: j.Channel, ID: j.ID, Attempt: j.attempt()})
 }
 
-func (s *Service) completeEvent(j Job, mp4 mp4Result, thumb thumbnailResult) event.Envelope {
+func (s *Service) completeEvent(j Job, mp4 mp4Result, thumb thumbnailResult, board storyboardResult) event.Envelope {
 	d := event.MP4ProcessingComplete{
-		ChannelName: j.Channel, ID: j.ID, Compute: compute,
+		ChannelName: j.Channel, ID: j.ID, Compute: j.compute(),
 		StreamURL: s.urls.VOD(j.ID), PlaybackURL: s.urls.MP4(j.ID),
-		Width: mp4.Width, Height: mp4.Height, DurationMillis: mp4.DurationMillis, Size: mp4.Size,
+		Width: mp4.Width, Height: mp4.Height, DurationMillis: mp4.DurationMillis, Size: mp4.Size, Codecs: mp4.Codecs,
 	}
 	if thumb.Made {
 		d.Thumbnail = s.urls.Thumbnail(j.ID)
 	}
-	if thumb.Note != "" {
-		d.Notes = []string{thumb.Note}
+	if board.Sheets > 0 {
+		d.Storyboard = s.urls.Storyboard(j.ID)
 	}
-	return event.NewWithID(id.Derived("postprocess", j.ID, "complete"), d)
+	for _, note := range []string{thumb.Note, board.Note} {
+		if note != "" {
+			d.Notes = append(d.Notes, note)
+		}
+	}
+	return event.NewWithID(j.eventID("complete"), d)
 }
 
 func (s *Service) failedEvent(j Job, reason string) event.Envelope {
-	return event.NewWithID(id.Derived("postprocess", j.ID, "failed"),
-		event.MP4ProcessingFailed{ChannelName: j.Channel, ID: j.ID, Reason: reason})
+	return event.NewWithID(j.eventID("failed"),
+		event.MP4ProcessingFailed{ChannelName: j.Channel, ID: j.ID, Reason: reason, Attempt: j.attempt()})
 }

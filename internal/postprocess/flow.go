@@ -3,6 +3,7 @@ package postprocess
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
@@ -10,63 +11,118 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
-// flowName and the names of its steps stand in the database of flows: they
-// stay as they are while a flow may be unfinished.
-const flowName = "postprocess"
+// flowName, the names of its steps and of its patch stand in the database of
+// flows: they stay as they are while a flow may be unfinished.
+const (
+	flowName        = "postprocess"
+	storyboardPatch = "storyboard" // before it, there was a thumbnail alone
+)
 
 // Job is a recording to be worked on, the flow's input. Its id is the stream's,
 // which becomes the video's.
 type Job struct {
 	ID             string `json:"id"`
 	Channel        string `json:"channel"`
-	Prefix         string `json:"prefix"`      // of its objects, without slash at its end
-	DurationMillis int64  `json:"duration_ms"` // as the recorder counted
+	Prefix         string `json:"prefix"`            // of its objects, without slash at its end
+	DurationMillis int64  `json:"duration_ms"`       // as the recorder counted
+	Attempt        int    `json:"attempt,omitempty"` // from 1 on; 0 means 1, in flows of an older build
 }
 
-func flowID(jobID string) string { return "post-" + jobID }
+func (j Job) attempt() int { return max(1, j.Attempt) }
+
+// again is "" for the first attempt at a job and tells others apart.
+func (j Job) again() string {
+	if j.attempt() == 1 {
+		return ""
+	}
+	return fmt.Sprintf(".%d", j.attempt())
+}
+
+// flowID is another one for each attempt. An id of a job has no dot.
+func (j Job) flowID() string { return "post-" + j.ID + j.again() }
 
 func (s *Service) start(ctx context.Context, j Job) error {
-	return flow.Run(ctx, s.flows, flowName, flowID(j.ID), j)
+	return flow.Run(ctx, s.flows, flowName, j.flowID(), j)
 }
 
 // process is the flow: it says that it started, makes the files, and says how
 // it went.
 func (s *Service) process(c flow.Context, j Job) (string, error) {
+	defer s.forget(j.ID)
 	_, err := flow.Step(c, "started", func(ctx context.Context) (bool, error) {
-		return s.record(ctx, j, "started", processing, "", s.startedEvent(j))
+		return s.record(ctx, j, "started", processing, "", s.startedEvent(j), nil)
 	}, endless())
 	if err != nil {
 		return "", err
 	}
-	mp4, err := flow.Step(c, "mp4", func(ctx context.Context) (mp4Result, error) {
+	mp4, err := flow.Step(c, stepMP4, func(ctx context.Context) (mp4Result, error) {
 		return s.makeMP4(ctx, j)
 	}, s.cfg.Retries)
 	if errors.Is(err, flow.ErrInterrupted) {
 		return "", err
 	}
 	if err != nil {
-		reason := reasonOf(err)
-		s.log.Error("post-processing: no MP4", "video", j.ID, "reason", reason, "err", err)
-		_, err := flow.Step(c, "failed", func(ctx context.Context) (bool, error) {
-			return s.record(ctx, j, outcome, failed, reason, s.failedEvent(j, reason))
-		}, endless())
-		return failed, err
+		return s.giveUp(c, j, err)
 	}
-	thumb, err := flow.Step(c, "thumbnail", func(ctx context.Context) (thumbnailResult, error) {
-		return s.makeThumbnail(ctx, j, mp4)
-	}, s.cfg.Retries)
-	if errors.Is(err, flow.ErrInterrupted) {
+	board, err := s.storyboardStep(c, j, mp4.Media)
+	if err != nil {
 		return "", err
 	}
+	thumb, err := s.thumbnailStep(c, j, mp4.Media, board.Candidates)
 	if err != nil {
-		// The video is worth more than its picture.
-		s.log.Warn("post-processing: no thumbnail", "video", j.ID, "err", err)
-		thumb = thumbnailResult{Note: "No thumbnail: " + errs.MessageOf(err) + "."}
+		return "", err
 	}
 	_, err = flow.Step(c, "complete", func(ctx context.Context) (bool, error) {
-		return s.record(ctx, j, outcome, done, "", s.completeEvent(j, mp4, thumb))
+		return s.record(ctx, j, outcome, done, "", s.completeEvent(j, mp4, thumb, board), func(ctx context.Context, tx *store.Tx) error {
+			return setMedia(ctx, tx, j, mp4)
+		})
 	}, endless())
 	return done, err
+}
+
+// giveUp ends an attempt that has no MP4.
+func (s *Service) giveUp(c flow.Context, j Job, err error) (string, error) {
+	reason := reasonOf(err)
+	s.log.Error("post-processing: no MP4", "video", j.ID, "attempt", j.attempt(), "reason", reason, "err", err)
+	_, err = flow.Step(c, "failed", func(ctx context.Context) (bool, error) {
+		return s.record(ctx, j, outcome, failed, reason, s.failedEvent(j, reason), nil)
+	}, endless())
+	return failed, err
+}
+
+// storyboardStep fails only when the run is over: the video is worth more than
+// its pictures.
+func (s *Service) storyboardStep(c flow.Context, j Job, m Media) (storyboardResult, error) {
+	fresh, err := flow.Patched(c, storyboardPatch)
+	if err != nil || !fresh {
+		return storyboardResult{}, err
+	}
+	board, err := flow.Step(c, stepStoryboard, func(ctx context.Context) (storyboardResult, error) {
+		return s.makeStoryboard(ctx, j, m)
+	}, s.pictureRetries())
+	if err != nil && !errors.Is(err, flow.ErrInterrupted) {
+		s.log.Warn("post-processing: no storyboard", "video", j.ID, "err", err)
+		return storyboardResult{Note: noStoryboard(err)}, nil
+	}
+	return board, err
+}
+
+// thumbnailStep fails only when the run is over.
+func (s *Service) thumbnailStep(c flow.Context, j Job, m Media, candidates []int64) (thumbnailResult, error) {
+	thumb, err := flow.Step(c, stepThumbnail, func(ctx context.Context) (thumbnailResult, error) {
+		return s.makeThumbnail(ctx, j, m, candidates)
+	}, s.pictureRetries())
+	if err != nil && !errors.Is(err, flow.ErrInterrupted) {
+		s.log.Warn("post-processing: no thumbnail", "video", j.ID, "err", err)
+		return thumbnailResult{Note: noThumbnail(err)}, nil
+	}
+	return thumb, err
+}
+
+func (s *Service) pictureRetries() flow.Retries {
+	r := s.cfg.Retries
+	r.Max = min(r.Max, 2)
+	return r
 }
 
 // endless is for the steps that only write to our own database: a flow does not
@@ -81,10 +137,17 @@ func endless() flow.Retries {
 const outcome = "outcome"
 
 // record writes the job's state and says what follows, once, in one transaction.
-func (s *Service) record(ctx context.Context, j Job, receipt, state, reason string, e event.Envelope) (bool, error) {
-	return store.Step(ctx, s.db, flowID(j.ID), receipt, func(ctx context.Context, tx *store.Tx) (bool, error) {
-		if err := setState(ctx, tx, j.ID, state, reason); err != nil {
+// also, which may be nil, writes more in it.
+func (s *Service) record(ctx context.Context, j Job, receipt, state, reason string, e event.Envelope,
+	also func(context.Context, *store.Tx) error) (bool, error) {
+	return store.Step(ctx, s.db, j.flowID(), receipt, func(ctx context.Context, tx *store.Tx) (bool, error) {
+		if err := setState(ctx, tx, j, state, reason); err != nil {
 			return false, err
+		}
+		if also != nil {
+			if err := also(ctx, tx); err != nil {
+				return false, err
+			}
 		}
 		return true, tx.Emit(ctx, e)
 	})
@@ -106,7 +169,7 @@ func (s *Service) Reconcile(ctx context.Context) error {
 }
 
 func (s *Service) reconcile(ctx context.Context, j Job) error {
-	info, err := s.flows.Status(ctx, flowID(j.ID))
+	info, err := s.flows.Status(ctx, j.flowID())
 	switch {
 	case errs.CodeOf(err) == errs.NotFound:
 		return s.start(ctx, j)
@@ -124,6 +187,6 @@ func (s *Service) reconcile(ctx context.Context, j Job) error {
 	}
 	s.log.Error("post-processing: a flow ended without an outcome", "video", j.ID, "status", info.Status, "err", info.Error)
 	// A flow that finished just now has its outcome: then this does nothing.
-	_, err = s.record(ctx, j, outcome, failed, reason, s.failedEvent(j, reason))
+	_, err = s.record(ctx, j, outcome, failed, reason, s.failedEvent(j, reason), nil)
 	return err
 }

@@ -1,10 +1,12 @@
 package postprocess
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -16,38 +18,36 @@ type mp4Result struct {
 	Size int64 // bytes
 }
 
-func mp4Key(jobID string) string       { return "videos/" + jobID + "/video.mp4" }
-func thumbnailKey(jobID string) string { return "videos/" + jobID + "/thumbnail.jpg" }
+// filesPrefix is where the files made of a video lie in the object store.
+func filesPrefix(jobID string) string  { return "videos/" + jobID + "/" }
+func mp4Key(jobID string) string       { return filesPrefix(jobID) + "video.mp4" }
+func thumbnailKey(jobID string) string { return filesPrefix(jobID) + "thumbnail.jpg" }
 
-// slot waits until this node may work on one more recording.
-func (s *Service) slot(ctx context.Context) (release func(), err error) {
-	select {
-	case s.slots <- struct{}{}:
-		return func() { <-s.slots }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// localMP4 is where the file stays after it is stored, until its thumbnail is
-// made. It may be gone: then it is fetched.
+// localMP4 is where the file stays after it is stored, until its pictures are
+// made or the run of the flow ends. It may be gone: then it is fetched.
 func (s *Service) localMP4(jobID string) string {
 	return filepath.Join(s.cfg.WorkDir, jobID+".mp4")
 }
 
 // makeMP4 writes the recording as one MP4 and stores it.
 func (s *Service) makeMP4(ctx context.Context, j Job) (mp4Result, error) {
-	release, err := s.slot(ctx)
+	release, err := s.queues.slot(ctx, j)
 	if err != nil {
 		return mp4Result{}, err
 	}
 	defer release()
+	s.tracker.at(j, stepMP4, 0)
 	var media Media
 	path := s.localMP4(j.ID)
 	err = s.writeFile(path, func(f *os.File) error {
+		dog := watch(ctx, s.cfg.RemuxStall)
+		defer dog.stop()
 		var err error
-		media, err = s.remuxer.Remux(ctx, j.Prefix, f)
-		return coded(err, "the recording cannot be read")
+		media, err = s.remuxer.Remux(dog.ctx, j.Prefix, f, func(done, total int64) {
+			dog.alive()
+			s.tracker.at(j, stepMP4, float64(done)/float64(max(1, total)))
+		})
+		return coded(dog.judge(err, "reading the recording"), "the recording cannot be read")
 	})
 	if err != nil {
 		return mp4Result{}, err
@@ -92,6 +92,11 @@ func (s *Service) put(ctx context.Context, key, path string) (int64, error) {
 	return info.Size(), nil
 }
 
+// putBytes stores a small file.
+func (s *Service) putBytes(ctx context.Context, key string, data []byte) error {
+	return coded(s.objects.Put(ctx, key, bytes.NewReader(data), int64(len(data))), "the file cannot be stored")
+}
+
 // fetch gets the stored MP4 back into the work folder when it is not there.
 func (s *Service) fetch(ctx context.Context, j Job) (string, error) {
 	path := s.localMP4(j.ID)
@@ -132,4 +137,13 @@ func (r contextReader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return r.r.Read(p)
+}
+
+// forget ends what a run of the flow kept in this process and its work folder.
+// Nothing hangs on it: a run that goes on elsewhere fetches what it needs.
+func (s *Service) forget(jobID string) {
+	s.tracker.forget(jobID)
+	if err := os.Remove(s.localMP4(jobID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.log.Warn("post-processing: a local file stays until the next start", "video", jobID, "err", err)
+	}
 }

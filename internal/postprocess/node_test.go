@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,9 +15,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
+	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/postprocess"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
@@ -53,6 +56,41 @@ type node struct {
 	flows   *flow.Engine
 	service *postprocess.Service
 	stop    func() error
+	gone    sync.Map // videos that were deleted
+
+	mu     sync.Mutex
+	pushed []string // live messages: subject and text
+}
+
+// PublishLive notes what is pushed to pages.
+func (n *node) PublishLive(subject string, data []byte) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.pushed = append(n.pushed, subject+" "+string(data))
+	return nil
+}
+
+func (n *node) live() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.pushed)
+}
+
+// videos answers as the catalogue does: every video is of the channel "chan".
+type videos struct{ n *node }
+
+func (v videos) MayChange(ctx context.Context, id string) error {
+	p, err := identity.Require(ctx)
+	_, deleted := v.n.gone.Load(id)
+	switch {
+	case err != nil:
+		return err
+	case deleted:
+		return errs.New(errs.NotFound, "there is no such video")
+	case p.ID != "chan" && !p.Roles.Has(identity.Admin):
+		return errs.New(errs.Forbidden, "this video is somebody else's")
+	}
+	return nil
 }
 
 // open composes a node that does not run yet. remux may wrap the real remuxer.
@@ -77,7 +115,9 @@ func (p place) open(log *slog.Logger, cfg postprocess.Config, remux func(postpro
 		r = remux(r)
 	}
 	cfg.WorkDir = p.workDir()
-	n.service, err = postprocess.New(db, objects, flows, r, urls{}, cfg, log)
+	n.service, err = postprocess.New(postprocess.Needs{
+		DB: db, Objects: objects, Flows: flows, Remuxer: r, URLs: urls{}, Videos: videos{n}, Realtime: n, Log: log,
+	}, cfg)
 	return n, err
 }
 
@@ -186,6 +226,25 @@ func last[T event.Detail](t *testing.T, n *node) T {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// complete decodes what was said of a recording that has its MP4.
+func (n *node) complete(t *testing.T, stream string) event.MP4ProcessingComplete {
+	t.Helper()
+	for _, e := range n.said(t) {
+		var d event.MP4ProcessingComplete
+		if e.DetailType != d.EventType() {
+			continue
+		}
+		if err := e.Decode(&d); err != nil {
+			t.Fatal(err)
+		}
+		if d.ID == stream {
+			return d
+		}
+	}
+	t.Fatalf("nothing was said of %s", stream)
+	return event.MP4ProcessingComplete{}
 }
 
 // job returns a job's state and reason, "" when there is none.

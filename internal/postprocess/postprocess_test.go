@@ -51,7 +51,9 @@ func TestRecordingBecomesVideo(t *testing.T) {
 			StreamURL:   "https://tv.example/vod/" + stream + "/master.m3u8",
 			PlaybackURL: "https://tv.example/vod/" + stream + "/video.mp4",
 			Thumbnail:   "https://tv.example/vod/" + stream + "/thumbnail.jpg",
+			Storyboard:  "https://tv.example/vod/" + stream + "/storyboard.vtt",
 			Width:       1920, Height: 1080, DurationMillis: d.DurationMillis, Size: int64(len(mp4)),
+			Codecs: []string{"avc1.42c028", "opus"},
 		}
 		if got := d; !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v\nwant %+v", got, want)
@@ -93,12 +95,31 @@ func emptyWorkDir(t *testing.T, p place) {
 	}
 }
 
-func TestThumbnailIsOptional(t *testing.T) {
-	for name, tt := range map[string]struct{ script, note string }{
-		"missing": {"", "No thumbnail: ffmpeg is not installed on the server."},
-		"fails":   {"echo out of luck >&2; exit 1", "No thumbnail: ffmpeg could not take a picture out of the video."},
-		"hangs":   {"sleep 600 & wait", "No thumbnail: ffmpeg could not take a picture out of the video."},
-		"silent":  {"exit 0", "No thumbnail: ffmpeg could not take a picture out of the video."},
+// TestPicturesAreOptional: a video without its pictures is still a video, and its
+// history says why.
+func TestPicturesAreOptional(t *testing.T) {
+	const calls = `echo x >> "$(dirname "$0")/calls"; `
+	for name, tt := range map[string]struct {
+		script, thumbnail, storyboard string
+		tries                         int // of each picture
+	}{
+		"missing": {"", "ffmpeg is not installed on the server", "ffmpeg is not installed on the server", 0},
+		"fails": {
+			calls + "echo out of luck >&2; exit 1",
+			"ffmpeg could not take a picture out of the video", "ffmpeg could not read the video", 3,
+		},
+		"hangs": {
+			calls + "sleep 600 & wait",
+			"ffmpeg made no progress for 100ms and was stopped", "ffmpeg made no progress for 100ms and was stopped", 3,
+		},
+		"stops in the middle": {
+			calls + "head -c 100000 /dev/zero; exec sleep 600",
+			"ffmpeg made no progress for 100ms and was stopped", "ffmpeg made no progress for 100ms and was stopped", 3,
+		},
+		"silent": {
+			calls + "exit 0",
+			"ffmpeg could not take a picture out of the video", "ffmpeg could not read the video", 3,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachPlace(t, func(t *testing.T, p place) {
@@ -106,19 +127,30 @@ func TestThumbnailIsOptional(t *testing.T) {
 				if tt.script != "" {
 					script(t, ffmpeg, tt.script)
 				}
-				timeout := 10 * time.Second
-				if name == "hangs" {
-					timeout = 100 * time.Millisecond
+				stall := 10 * time.Second
+				if strings.Contains(tt.storyboard, "100ms") {
+					stall = 100 * time.Millisecond
 				}
-				n := open(t, p, postprocess.Config{FFmpeg: ffmpeg, FFmpegTimeout: timeout}, nil)
+				n := open(t, p, postprocess.Config{FFmpeg: ffmpeg, FFmpegStall: stall}, nil)
 				n.start(t)
 				stream := streamID()
 				record(t, n.objects, "recordings/chan/"+stream)
 				n.mustHear(t, ended(stream))
 				n.await(t, stream, flow.Done)
 				d := last[event.MP4ProcessingComplete](t, n)
-				if d.Thumbnail != "" || !slices.Equal(d.Notes, []string{tt.note}) {
-					t.Errorf("thumbnail %q, notes %q", d.Thumbnail, d.Notes)
+				notes := []string{"No thumbnail: " + tt.thumbnail + ".", "No previews on the time line: " + tt.storyboard + "."}
+				if d.Thumbnail != "" || d.Storyboard != "" || !slices.Equal(d.Notes, notes) {
+					t.Errorf("thumbnail %q, storyboard %q, notes %q", d.Thumbnail, d.Storyboard, d.Notes)
+				}
+				called, _ := os.ReadFile(filepath.Join(p.Dir, "calls")) // none is no file
+				// A thumbnail has five candidates; after one that hung the others are left.
+				// (One that is ended may not have come to say that it was called.)
+				least, most := tt.tries*6, tt.tries*6
+				if strings.Contains(tt.thumbnail, "100ms") {
+					least, most = 0, tt.tries*2
+				}
+				if got := bytes.Count(called, []byte("\n")); got < least || got > most {
+					t.Errorf("ffmpeg was called %d times, want %d to %d", got, least, most)
 				}
 				emptyWorkDir(t, p)
 			})
@@ -134,10 +166,10 @@ func script(t *testing.T, path, text string) {
 }
 
 // wrapped changes what the real remuxer does.
-type wrapped func(ctx context.Context, prefix string, w io.Writer) (postprocess.Media, error)
+type wrapped func(ctx context.Context, prefix string, w io.Writer, progress func(done, total int64)) (postprocess.Media, error)
 
-func (f wrapped) Remux(ctx context.Context, prefix string, w io.Writer) (postprocess.Media, error) {
-	return f(ctx, prefix, w)
+func (f wrapped) Remux(ctx context.Context, prefix string, w io.Writer, progress func(done, total int64)) (postprocess.Media, error) {
+	return f(ctx, prefix, w, progress)
 }
 
 func TestFailures(t *testing.T) {
@@ -164,11 +196,11 @@ func TestFailures(t *testing.T) {
 			eachPlace(t, func(t *testing.T, p place) {
 				var tries atomic.Int64
 				n := open(t, p, postprocess.Config{}, func(real postprocess.Remuxer) postprocess.Remuxer {
-					return wrapped(func(ctx context.Context, prefix string, w io.Writer) (postprocess.Media, error) {
+					return wrapped(func(ctx context.Context, prefix string, w io.Writer, progress func(done, total int64)) (postprocess.Media, error) {
 						if err := tt.fail(tries.Add(1)); err != nil {
 							return postprocess.Media{}, err
 						}
-						return real.Remux(ctx, prefix, w)
+						return real.Remux(ctx, prefix, w, progress)
 					})
 				})
 				n.start(t)
@@ -186,7 +218,7 @@ func TestFailures(t *testing.T) {
 						t.Errorf("the job is %s", state)
 					}
 				} else {
-					want := event.MP4ProcessingFailed{ChannelName: "chan", ID: stream, Reason: tt.reason}
+					want := event.MP4ProcessingFailed{ChannelName: "chan", ID: stream, Reason: tt.reason, Attempt: 1}
 					if got := last[event.MP4ProcessingFailed](t, n); !reflect.DeepEqual(got, want) {
 						t.Errorf("got %+v\nwant %+v", got, want)
 					}
@@ -200,33 +232,62 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestOneAtATime: a node works on as many recordings at a time as it may.
-func TestOneAtATime(t *testing.T) {
+// TestQueues: a node works on as many recordings at a time as it may, and short
+// ones do not wait for long ones.
+func TestQueues(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		var at, most atomic.Int64
-		n := open(t, p, postprocess.Config{FFmpeg: filepath.Join(p.Dir, "none")}, func(real postprocess.Remuxer) postprocess.Remuxer {
-			return wrapped(func(ctx context.Context, prefix string, w io.Writer) (postprocess.Media, error) {
-				defer at.Add(-1)
-				now := at.Add(1)
-				for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
+		free := make(chan struct{})
+		n := open(t, p, postprocess.Config{FFmpeg: filepath.Join(p.Dir, "none"), Local: 1, Workers: 1}, func(real postprocess.Remuxer) postprocess.Remuxer {
+			return wrapped(func(ctx context.Context, prefix string, w io.Writer, progress func(done, total int64)) (postprocess.Media, error) {
+				if strings.HasSuffix(prefix, "-long") {
+					select {
+					case <-free:
+					case <-ctx.Done():
+						return postprocess.Media{}, ctx.Err()
+					}
+				} else {
+					defer at.Add(-1)
+					now := at.Add(1)
+					for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
+					}
+					time.Sleep(20 * time.Millisecond)
 				}
-				time.Sleep(20 * time.Millisecond)
-				return real.Remux(ctx, prefix, w)
+				return real.Remux(ctx, prefix, w, progress)
 			})
 		})
 		n.start(t)
-		var streams []string
-		for range 4 {
-			stream := streamID()
-			streams = append(streams, stream)
+		hear := func(stream string, length time.Duration) {
 			record(t, n.objects, "recordings/chan/"+stream)
-			n.mustHear(t, ended(stream))
+			n.mustHear(t, event.New(event.RecordingStateChange{
+				RecordingStatus: event.RecordingEnd, ChannelName: "chan", StreamID: stream,
+				RecordingS3KeyPrefix: "recordings/chan/" + stream, RecordingDurationMS: length.Milliseconds(),
+			}))
 		}
-		for _, stream := range streams {
+		long := []string{streamID() + "-long", streamID() + "-long"}
+		for _, stream := range long {
+			hear(stream, 15*time.Minute+time.Millisecond)
+		}
+		var short []string
+		for range 4 {
+			short = append(short, streamID())
+			hear(short[len(short)-1], 15*time.Minute)
+		}
+		for _, stream := range short {
 			n.await(t, stream, flow.Done)
+			if by := n.complete(t, stream).Compute; by != "local" {
+				t.Errorf("%s was made by %s", stream, by)
+			}
 		}
 		if most.Load() != 1 {
 			t.Errorf("%d at a time", most.Load())
+		}
+		close(free)
+		for _, stream := range long {
+			n.await(t, stream, flow.Done)
+			if by := n.complete(t, stream).Compute; by != "worker" {
+				t.Errorf("%s was made by %s", stream, by)
+			}
 		}
 	})
 }
@@ -238,13 +299,13 @@ func TestReconcile(t *testing.T) {
 		ctx := context.Background()
 		stuck := make(chan struct{}, 2)
 		n := open(t, p, postprocess.Config{}, func(real postprocess.Remuxer) postprocess.Remuxer {
-			return wrapped(func(ctx context.Context, prefix string, w io.Writer) (postprocess.Media, error) {
+			return wrapped(func(ctx context.Context, prefix string, w io.Writer, progress func(done, total int64)) (postprocess.Media, error) {
 				if strings.HasSuffix(prefix, "-stuck") {
 					stuck <- struct{}{}
 					<-ctx.Done()
 					return postprocess.Media{}, ctx.Err()
 				}
-				return real.Remux(ctx, prefix, w)
+				return real.Remux(ctx, prefix, w, progress)
 			})
 		})
 		early, cancelled := streamID(), streamID()+"-stuck"
@@ -279,7 +340,7 @@ func TestReconcile(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		want := event.MP4ProcessingFailed{ChannelName: "chan", ID: cancelled, Reason: "The MP4 could not be made: the work was cancelled."}
+		want := event.MP4ProcessingFailed{ChannelName: "chan", ID: cancelled, Reason: "The MP4 could not be made: the work was cancelled.", Attempt: 1}
 		if got := last[event.MP4ProcessingFailed](t, n); !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v\nwant %+v", got, want)
 		}

@@ -4,7 +4,17 @@ VALUES ($1, $2, $3, $4, 'waiting', '', $5, $6)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: SetState :exec
-UPDATE postprocess_jobs SET state = $1, reason = $2, updated_at = $3 WHERE id = $4;
+-- News of an earlier attempt changes nothing.
+UPDATE postprocess_jobs SET state = $1, reason = $2, updated_at = $3 WHERE id = $4 AND attempt = $5;
+
+-- name: SetMedia :exec
+UPDATE postprocess_jobs SET codecs = $1, media_ms = $2, width = $3, height = $4, frames = $5, size = $6 WHERE id = $7;
+
+-- name: BeginAgain :many
+-- One row, or none when the job has not failed.
+UPDATE postprocess_jobs SET state = 'waiting', reason = '', attempt = attempt + 1, updated_at = $1
+WHERE id = $2 AND state = 'failed'
+RETURNING *;
 
 -- name: UnfinishedJobs :many
 -- The oldest first, from after the given one on.

@@ -34,14 +34,19 @@ func tool(t testing.TB, name string, args ...string) string {
 
 // recordedOnce is one encoding for all tests.
 var recordedOnce = sync.OnceValues(func() (map[string][]byte, error) {
+	return encode("testsrc=size=1920x1080:rate=10:duration=4")
+})
+
+// encode makes the segments of a recording of a picture that ffmpeg's lavfi
+// makes, at 10 frames a second with a key frame every second, and of a tone.
+func encode(picture string) (map[string][]byte, error) {
 	dir, err := os.MkdirTemp("", "recording-*")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	cmd := exec.Command("ffmpeg", "-v", "error",
-		"-f", "lavfi", "-t", "4", "-i", "testsrc=size=1920x1080:rate=10",
-		"-f", "lavfi", "-t", "4", "-i", "sine=frequency=440:sample_rate=48000",
+	cmd := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", picture,
+		"-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-shortest",
 		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "10", "-bf", "0",
 		"-c:a", "libopus", "-ac", "2", "-b:a", "64k", "-strict", "experimental",
 		"-f", "hls", "-hls_segment_options", "video_track_timescale=90000", "-hls_segment_type", "fmp4", "-hls_time", "1", "-hls_list_size", "0",
@@ -64,7 +69,7 @@ var recordedOnce = sync.OnceValues(func() (map[string][]byte, error) {
 	}
 	delete(out, "list.m3u8")
 	return out, nil
-})
+}
 
 // record stores a real recording of 4 s, 1920x1080, below prefix.
 func record(t testing.TB, objects blob.Store, prefix string) {
@@ -73,6 +78,11 @@ func record(t testing.TB, objects blob.Store, prefix string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	put(t, objects, prefix, files)
+}
+
+func put(t testing.TB, objects blob.Store, prefix string, files map[string][]byte) {
+	t.Helper()
 	for name, data := range files {
 		if err := objects.Put(context.Background(), prefix+"/"+name, bytes.NewReader(data), int64(len(data))); err != nil {
 			t.Fatal(err)
@@ -83,7 +93,7 @@ func record(t testing.TB, objects blob.Store, prefix string) {
 // remuxer is the real remuxer on recordings as ffmpeg stores them.
 type remuxer struct{ objects blob.Store }
 
-func (r remuxer) Remux(ctx context.Context, prefix string, w io.Writer) (postprocess.Media, error) {
+func (r remuxer) Remux(ctx context.Context, prefix string, w io.Writer, progress func(done, total int64)) (postprocess.Media, error) {
 	list, err := r.objects.List(ctx, prefix+"/seg-")
 	if err != nil {
 		return postprocess.Media{}, err
@@ -95,8 +105,10 @@ func (r remuxer) Remux(ctx context.Context, prefix string, w io.Writer) (postpro
 	for i, info := range list {
 		sources[i] = segment{r.objects, prefix + "/init.mp4", info.Key}
 	}
-	info, err := cmaf.Remux(ctx, w, sources, nil, nil)
-	return postprocess.Media{DurationMillis: info.DurationMS, Width: info.Width, Height: info.Height}, err
+	info, err := cmaf.Remux(ctx, w, sources, nil, progress)
+	return postprocess.Media{
+		DurationMillis: info.DurationMS, Width: info.Width, Height: info.Height, Codecs: info.Codecs, Frames: info.VideoSamples,
+	}, err
 }
 
 type segment struct {
@@ -136,3 +148,6 @@ type urls struct{}
 func (urls) VOD(v string) string       { return "https://tv.example/vod/" + v + "/master.m3u8" }
 func (urls) MP4(v string) string       { return "https://tv.example/vod/" + v + "/video.mp4" }
 func (urls) Thumbnail(v string) string { return "https://tv.example/vod/" + v + "/thumbnail.jpg" }
+func (urls) Storyboard(v string) string {
+	return "https://tv.example/vod/" + v + "/storyboard.vtt"
+}

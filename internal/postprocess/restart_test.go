@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -29,10 +30,11 @@ const childEnv = "POSTPROCESS_TEST_CHILD"
 type plan struct {
 	Place  place
 	Stream string
+	FFmpeg string // one that says when it works; then the MP4 is made as always
 }
 
 // child works on a recording, says "working" in the middle of its MP4, and then
-// hangs until SIGTERM or worse.
+// hangs until SIGTERM or worse. With an ffmpeg of its own it hangs in that.
 func child() {
 	var p plan
 	err := json.Unmarshal([]byte(os.Getenv(childEnv)), &p)
@@ -48,7 +50,11 @@ func child() {
 func (p plan) run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	n, err := p.Place.open(slog.New(slog.NewTextHandler(os.Stderr, nil)), postprocess.Config{}, hanging)
+	wrap := hanging
+	if p.FFmpeg != "" {
+		wrap = nil
+	}
+	n, err := p.Place.open(slog.New(slog.NewTextHandler(os.Stderr, nil)), postprocess.Config{FFmpeg: p.FFmpeg}, wrap)
 	if err != nil {
 		return err
 	}
@@ -64,8 +70,8 @@ func (p plan) run() error {
 
 // hanging writes a megabyte of the real MP4 and then waits for the end.
 func hanging(real postprocess.Remuxer) postprocess.Remuxer {
-	return wrapped(func(ctx context.Context, prefix string, w io.Writer) (postprocess.Media, error) {
-		return real.Remux(ctx, prefix, &hangingWriter{ctx: ctx, w: w})
+	return wrapped(func(ctx context.Context, prefix string, w io.Writer, progress func(done, total int64)) (postprocess.Media, error) {
+		return real.Remux(ctx, prefix, &hangingWriter{ctx: ctx, w: w}, progress)
 	})
 }
 
@@ -95,7 +101,7 @@ func TestProcessEndsInMidMP4(t *testing.T) {
 				record(t, n.objects, "recordings/chan/"+stream)
 				n.shutdown(t)
 
-				endInMidMP4(t, plan{p, stream}, sig)
+				endInMidMP4(t, plan{Place: p, Stream: stream}, sig)
 				if sig == syscall.SIGKILL {
 					if left, err := os.ReadDir(p.workDir()); err != nil || len(left) != 1 {
 						t.Fatalf("a killed process leaves its unfinished file: %v, %v", left, err)
@@ -123,6 +129,13 @@ func TestProcessEndsInMidMP4(t *testing.T) {
 
 func endInMidMP4(t *testing.T, p plan, sig syscall.Signal) {
 	t.Helper()
+	end := startChild(t, p)
+	end(sig)
+}
+
+// startChild returns once the child says that it works.
+func startChild(t *testing.T, p plan) (end func(sig syscall.Signal)) {
+	t.Helper()
 	env, err := json.Marshal(p)
 	if err != nil {
 		t.Fatal(err)
@@ -137,17 +150,64 @@ func endInMidMP4(t *testing.T, p plan, sig syscall.Signal) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = cmd.Process.Kill() }()
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	said := bufio.NewScanner(out)
-	if !said.Scan() || said.Text() != "working" {
+	if p.FFmpeg == "" && (!said.Scan() || said.Text() != "working") {
 		t.Fatalf("the process said %q", said.Text())
 	}
-	if err := cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
+	return func(sig syscall.Signal) {
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); sig == syscall.SIGTERM && err != nil {
+			t.Fatalf("the process ended with %v: %s", err, said.Text())
+		}
 	}
-	if err := cmd.Wait(); sig == syscall.SIGTERM && err != nil {
-		t.Fatalf("the process ended with %v: %s", err, said.Text())
-	}
+}
+
+// TestProcessIsKilledInMidStoryboard: ffmpeg dies with its node, what was in the
+// work folder goes at the next start, and the MP4 is not made again.
+func TestProcessIsKilledInMidStoryboard(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		n := open(t, p, postprocess.Config{}, nil)
+		stream := streamID()
+		record(t, n.objects, "recordings/chan/"+stream)
+		n.shutdown(t)
+
+		ffmpeg, pid := filepath.Join(p.Dir, "slow-ffmpeg"), filepath.Join(p.Dir, "pid")
+		script(t, ffmpeg, "echo $$ > "+pid+".new; mv "+pid+".new "+pid+"; head -c 60000 /dev/zero; exec sleep 600")
+		end := startChild(t, plan{Place: p, Stream: stream, FFmpeg: ffmpeg})
+		waitFor(t, "ffmpeg runs", func() bool { _, err := os.Stat(pid); return err == nil })
+		end(syscall.SIGKILL)
+		if left, err := os.ReadDir(p.workDir()); err != nil || len(left) != 1 {
+			t.Fatalf("a killed process leaves its MP4: %v, %v", left, err)
+		}
+		if runtime.GOOS == "linux" {
+			text, err := os.ReadFile(pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, "ffmpeg is gone", func() bool { return gone(strings.TrimSpace(string(text))) })
+		}
+
+		var remuxed atomic.Int64
+		n = open(t, p, postprocess.Config{}, func(real postprocess.Remuxer) postprocess.Remuxer {
+			return wrapped(func(ctx context.Context, prefix string, w io.Writer, progress func(done, total int64)) (postprocess.Media, error) {
+				remuxed.Add(1)
+				return real.Remux(ctx, prefix, w, progress)
+			})
+		})
+		emptyWorkDir(t, p)
+		n.start(t)
+		n.await(t, stream, flow.Done)
+		if d := last[event.MP4ProcessingComplete](t, n); d.Thumbnail == "" || d.Storyboard == "" || len(d.Notes) > 0 {
+			t.Errorf("complete: %+v", d)
+		}
+		if remuxed.Load() != 0 {
+			t.Error("the MP4 was made twice")
+		}
+		emptyWorkDir(t, p)
+	})
 }
 
 // TestShutdownKillsFFmpeg: a node that stops ends its ffmpeg, with the children
@@ -174,9 +234,9 @@ func TestShutdownKillsFFmpeg(t *testing.T) {
 
 		var remuxed atomic.Int64
 		n = open(t, p, postprocess.Config{}, func(real postprocess.Remuxer) postprocess.Remuxer {
-			return wrapped(func(ctx context.Context, prefix string, w io.Writer) (postprocess.Media, error) {
+			return wrapped(func(ctx context.Context, prefix string, w io.Writer, progress func(done, total int64)) (postprocess.Media, error) {
 				remuxed.Add(1)
-				return real.Remux(ctx, prefix, w)
+				return real.Remux(ctx, prefix, w, progress)
 			})
 		})
 		n.start(t)

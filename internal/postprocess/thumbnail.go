@@ -5,17 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"os/exec"
+	"image"
+	"image/jpeg"
+	"io"
 	"strconv"
 	"time"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 )
 
 const (
-	thumbnailWidth = 1280 // pixels at most
-	thumbnailAt    = 0.1  // of the video's length
-	maxMessages    = 4096 // bytes kept of what ffmpeg says
+	thumbnailWidth = 1280    // pixels at most
+	maxPicture     = 8 << 20 // bytes of a JPEG
 )
 
 type thumbnailResult struct {
@@ -23,82 +24,101 @@ type thumbnailResult struct {
 	Note string // for the history, why there is none
 }
 
-// makeThumbnail takes a picture out of the MP4 and stores it. That a server has
-// no ffmpeg, or that ffmpeg finds no picture, is a note and no error.
-func (s *Service) makeThumbnail(ctx context.Context, j Job, mp4 mp4Result) (thumbnailResult, error) {
-	if mp4.Width == 0 {
-		return s.noThumbnail(j, "No thumbnail: the video has no picture.")
+// makeThumbnail takes pictures out of the MP4 at the given times, in ms, and
+// stores the one with the best score. That a server has no ffmpeg is a note and
+// no error.
+func (s *Service) makeThumbnail(ctx context.Context, j Job, m Media, candidates []int64) (thumbnailResult, error) {
+	if m.Width == 0 {
+		return thumbnailResult{Note: "No thumbnail: the video has no picture."}, nil
 	}
-	ffmpeg, err := exec.LookPath(s.cfg.FFmpeg)
-	if err != nil {
-		return s.noThumbnail(j, "No thumbnail: ffmpeg is not installed on the server.")
+	if _, err := s.findFFmpeg(); err != nil {
+		return thumbnailResult{Note: noThumbnail(err)}, nil
 	}
-	release, err := s.slot(ctx)
+	release, err := s.queues.slot(ctx, j)
 	if err != nil {
 		return thumbnailResult{}, err
 	}
 	defer release()
+	s.tracker.at(j, stepThumbnail, 0)
 	video, err := s.fetch(ctx, j)
 	if err != nil {
 		return thumbnailResult{}, err
 	}
-	picture := video + ".jpg"
-	at := time.Duration(float64(mp4.DurationMillis)*thumbnailAt) * time.Millisecond
-	err = errors.Join(s.takePicture(ctx, ffmpeg, video, picture, at), removed(video))
-	defer func() { _ = os.Remove(picture) }()
-	switch {
-	case ctx.Err() != nil:
-		return thumbnailResult{}, ctx.Err()
-	case err != nil:
-		s.log.Warn("post-processing: ffmpeg makes no thumbnail", "video", j.ID, "err", err)
-		return s.noThumbnail(j, "No thumbnail: ffmpeg could not take a picture out of the video.")
+	if len(candidates) == 0 {
+		candidates = spread(m.DurationMillis)
 	}
-	_, err = s.put(ctx, thumbnailKey(j.ID), picture)
-	return thumbnailResult{Made: err == nil}, err
+	best, err := s.bestPicture(ctx, j, video, candidates)
+	if err != nil {
+		return thumbnailResult{}, err
+	}
+	return thumbnailResult{Made: true}, s.putBytes(ctx, thumbnailKey(j.ID), best)
 }
 
-func (s *Service) noThumbnail(j Job, note string) (thumbnailResult, error) {
-	return thumbnailResult{Note: note}, removed(s.localMP4(j.ID))
+func noThumbnail(err error) string { return "No thumbnail: " + errs.MessageOf(err) + "." }
+
+// spread are the candidates of a video that has no storyboard.
+func spread(durationMS int64) []int64 {
+	var out []int64
+	for _, tenth := range []int64{1, 3, 5, 7, 9} {
+		out = append(out, durationMS*tenth/10)
+	}
+	return out
 }
 
-func removed(path string) error {
-	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+// bestPicture returns the picture, a JPEG, with the best score. One that cannot
+// be taken is passed over, unless none can.
+func (s *Service) bestPicture(ctx context.Context, j Job, video string, candidates []int64) ([]byte, error) {
+	var best []byte
+	var failures []error
+	top := -1.0
+	for i, at := range candidates {
+		data, picture, err := s.takePicture(ctx, video, time.Duration(at)*time.Millisecond)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		s.tracker.at(j, stepThumbnail, float64(i+1)/float64(len(candidates)))
+		if errors.Is(err, errStalled) {
+			return nil, err // the next one would hang as long
+		}
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		if points := score(picture); points > top {
+			best, top = data, points
+		}
+	}
+	if best == nil {
+		return nil, coded(errors.Join(failures...), "ffmpeg could not take a picture out of the video")
+	}
+	return best, nil
+}
+
+// takePicture takes the key frame at a time, or the last before it.
+func (s *Service) takePicture(ctx context.Context, video string, at time.Duration) ([]byte, *image.YCbCr, error) {
+	args := append(inputArgs(video, "-noaccurate_seek", "-ss", strconv.FormatFloat(at.Seconds(), 'f', 3, 64)),
+		"-frames:v", "1", "-vf", fmt.Sprintf("scale='min(%d,iw)':-2", thumbnailWidth),
+		"-c:v", "mjpeg", "-q:v", "3", "-f", "image2pipe", "pipe:1")
+	var data []byte
+	err := s.runFFmpeg(ctx, args, func(r io.Reader) error {
+		var err error
+		data, err = io.ReadAll(io.LimitReader(r, maxPicture))
 		return err
+	})
+	if err != nil {
+		return nil, nil, err
 	}
-	return nil
-}
-
-// takePicture runs ffmpeg for one frame. It is killed with all its children
-// when ctx ends or when it takes too long.
-func (s *Service) takePicture(ctx context.Context, ffmpeg, video, picture string, at time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.FFmpegTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, ffmpeg, "-nostdin", "-v", "error", "-threads", "1",
-		"-ss", strconv.FormatFloat(at.Seconds(), 'f', 3, 64), "-i", video,
-		"-map", "0:v:0", "-frames:v", "1", "-vf", fmt.Sprintf("scale='min(%d,iw)':-2", thumbnailWidth),
-		"-c:v", "mjpeg", "-q:v", "3", "-f", "image2", "-update", "1", "-y", picture)
-	var said tail
-	cmd.Stderr = &said
-	ownGroup(cmd)
-	cmd.WaitDelay = 2 * time.Second
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("ffmpeg: %w: %s", errors.Join(err, ctx.Err()), said.b)
-	}
-	info, err := os.Stat(picture)
-	if err != nil || info.Size() == 0 {
+	if len(data) == 0 {
 		// ffmpeg is content when there is no frame at that place.
-		return fmt.Errorf("ffmpeg wrote no picture: %s", said.b)
+		return nil, nil, fmt.Errorf("ffmpeg found no picture at %v", at)
 	}
-	return nil
-}
-
-// tail keeps the end of what is written to it.
-type tail struct{ b []byte }
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.b = append(t.b, p...)
-	if over := len(t.b) - maxMessages; over > 0 {
-		t.b = bytes.Clone(t.b[over:])
+	decoded, err := jpeg.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, nil, fmt.Errorf("ffmpeg's picture at %v: %w", at, err)
 	}
-	return len(p), nil
+	picture, ok := decoded.(*image.YCbCr)
+	if !ok {
+		return nil, nil, fmt.Errorf("ffmpeg's picture at %v is a %T", at, decoded)
+	}
+	return data, picture, nil
 }

@@ -10,9 +10,13 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 )
 
-// reactions are the live messages of channels: rt.reaction.<channel>, each the
-// JSON of a reactionMessage.
-const reactions = "rt.reaction."
+// What is said and not kept: reactions to a channel's broadcast, each the JSON of
+// a reactionMessage, and how far the processing of its owner's videos is, each
+// the JSON of a progressMessage.
+const (
+	reactions = "rt.reaction."   // rt.reaction.<channel>
+	progress  = "rt.processing." // rt.processing.<channel>
+)
 
 func (s *Service) hear() error {
 	stop, err := s.cfg.Bus.SubscribeEvents(s.onEvent)
@@ -21,6 +25,11 @@ func (s *Service) hear() error {
 	}
 	s.stopHearing = append(s.stopHearing, stop)
 	stop, err = s.cfg.Bus.SubscribeLive(reactions+"*", s.onReaction)
+	if err != nil {
+		return err
+	}
+	s.stopHearing = append(s.stopHearing, stop)
+	stop, err = s.cfg.Bus.SubscribeLive(progress+"*", s.onProgress)
 	if err != nil {
 		return err
 	}
@@ -110,6 +119,33 @@ func (s *Service) onReaction(subject string, data []byte) {
 		return
 	}
 	// Encoded again, it has these fields and no others.
+	body, err := json.Marshal(m)
+	if err != nil {
+		s.log.Error("publisher: encoding", "err", err)
+		return
+	}
+	s.push(topic, body)
+}
+
+// progressMessage is how far the processing of a video is, for its owner.
+type progressMessage struct {
+	Type   string `json:"type"` // MP4ProcessingProgress
+	Detail struct {
+		ID          string `json:"id"`
+		ChannelName string `json:"channel_name"`
+		Step        string `json:"step"`
+		Percent     int    `json:"percent"`
+	} `json:"detail"`
+}
+
+func (s *Service) onProgress(subject string, data []byte) {
+	owner := strings.TrimPrefix(subject, progress)
+	topic := userTopic(owner)
+	var m progressMessage
+	if err := json.Unmarshal(data, &m); err != nil || m.Type != "MP4ProcessingProgress" || mayHear(topic, owner) != nil {
+		s.log.Warn("publisher: progress is not understood", "subject", subject, "err", err)
+		return
+	}
 	body, err := json.Marshal(m)
 	if err != nil {
 		s.log.Error("publisher: encoding", "err", err)

@@ -140,6 +140,29 @@ func TestReactions(t *testing.T) {
 	}
 }
 
+// TestProgress: how far a video is goes to its owner alone, field by field.
+func TestProgress(t *testing.T) {
+	r := start(t, nil)
+	ann := subscribe(t, connect(t, r.options("cookie-of-ann")), "serverlessVideo-user-ann")
+	bob := subscribe(t, connect(t, r.options("cookie-of-bob")), "serverlessVideo-user-bob")
+	everybody := subscribe(t, connect(t, r.options("")), global)
+	for _, text := range []string{
+		`no JSON`, `{"type":"Forged","detail":{}}`,
+		`{"type":"MP4ProcessingProgress","detail":{"id":"st-1","channel_name":"ann","step":"mp4","percent":7,"path":"/secret"}}`,
+	} {
+		if err := r.bus.PublishLive("rt.processing.ann", []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := next(t, ann)
+	if m.Type != "MP4ProcessingProgress" || fmt.Sprint(m.Body) != "map[channel_name:ann id:st-1 percent:7 step:mp4]" {
+		t.Errorf("got %+v", m)
+	}
+	nothing(t, ann)
+	nothing(t, bob)
+	nothing(t, everybody)
+}
+
 func TestSubscriptionsRefused(t *testing.T) {
 	r := start(t, nil)
 	for _, topic := range []string{"serverlessVideo-user-ann", "#", "+", "serverlessVideo-+", "serverlessVideo-user-#", "$SYS/#", "$SYS/broker/version", "$share/g/serverlessVideo-global", "other", "serverlessVideo-", "serverlessVideo-a/b"} {

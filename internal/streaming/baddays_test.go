@@ -301,7 +301,7 @@ func TestResolutionChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	info, err := n.service.Remux(context.Background(), recorder.Prefix(channel, id), f)
+	info, err := n.service.Remux(context.Background(), recorder.Prefix(channel, id), f, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

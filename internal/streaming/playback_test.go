@@ -151,8 +151,19 @@ func TestVOD(t *testing.T) {
 	if status != 206 || string(part) != "789" || header.Get("Content-Type") != "video/mp4" {
 		t.Errorf("the MP4's end: %d %v %s", status, header, part)
 	}
+	for name, kind := range map[string]string{"storyboard.vtt": "text/vtt; charset=utf-8", "storyboard-1.jpg": "image/jpeg"} {
+		if err := n.objects.Put(context.Background(), "videos/"+id+"/"+name, strings.NewReader("previews"), 8); err != nil {
+			t.Fatal(err)
+		}
+		if status, header, body := n.get("/vod/" + id + "/" + name); status != 200 || string(body) != "previews" || header.Get("Content-Type") != kind {
+			t.Errorf("%s: %d %v %s", name, status, header, body)
+		}
+	}
 	for path, want := range map[string]int{
 		"/vod/" + id + "/thumbnail.jpg":           404,
+		"/vod/" + id + "/storyboard-2.jpg":        404,
+		"/vod/" + id + "/storyboard-01.jpg":       404,
+		"/vod/" + id + "/storyboard-.jpg":         404,
 		"/vod/" + id + "/other":                   404,
 		"/vod/" + id + "/source/video.mp4":        404,
 		"/vod/" + id + "/source/..%2f..%2fsecret": 404,

@@ -45,7 +45,7 @@ func TestSync(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			info, err := n.service.Remux(context.Background(), recorder.Prefix(channel, id), file)
+			info, err := n.service.Remux(context.Background(), recorder.Prefix(channel, id), file, nil)
 			if err := errors.Join(err, file.Close()); err != nil {
 				t.Fatal(err)
 			}

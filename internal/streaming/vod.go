@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"path"
+	"strconv"
+	"strings"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
@@ -76,8 +78,8 @@ func (s *Service) open(w http.ResponseWriter, r *http.Request) (viewable, bool) 
 	return v, true
 }
 
-// vodFile serves what lies directly under a video: its master playlist, its MP4
-// and its thumbnail.
+// vodFile serves what lies directly under a video: its master playlist, its MP4,
+// its thumbnail and its storyboard.
 func (s *Service) vodFile(w http.ResponseWriter, r *http.Request) {
 	v, ok := s.open(w, r)
 	if !ok {
@@ -91,12 +93,26 @@ func (s *Service) vodFile(w http.ResponseWriter, r *http.Request) {
 		err = s.serveObject(w, r, mp4Key(v.video), object{cache: v.cache(cacheMedia), contentType: "video/mp4"})
 	case "thumbnail.jpg":
 		err = s.serveObject(w, r, thumbnailKey(v.video), object{cache: v.cache(cacheMedia), contentType: "image/jpeg"})
+	case "storyboard.vtt":
+		err = s.serveObject(w, r, path.Join("videos", v.video, name), object{cache: v.cache(cacheMedia), contentType: "text/vtt; charset=utf-8"})
 	default:
-		err = errs.Newf(errs.NotFound, "a video has no %q", name)
+		if !isSheet(name) {
+			err = errs.Newf(errs.NotFound, "a video has no %q", name)
+			break
+		}
+		err = s.serveObject(w, r, path.Join("videos", v.video, name), object{cache: v.cache(cacheMedia), contentType: "image/jpeg"})
 	}
 	if err != nil {
 		s.fail(w, r, err)
 	}
+}
+
+// isSheet says whether a name is that of pictures that storyboard.vtt names:
+// storyboard-1.jpg and so on.
+func isSheet(name string) bool {
+	number, ok := strings.CutPrefix(strings.TrimSuffix(name, ".jpg"), "storyboard-")
+	n, err := strconv.ParseUint(number, 10, 16)
+	return ok && err == nil && name == fmt.Sprintf("storyboard-%d.jpg", n)
 }
 
 // Where post-processing puts its files.

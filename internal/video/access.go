@@ -40,6 +40,23 @@ func (s *Service) Public(ctx context.Context, videoID string) (bool, error) {
 	return err == nil && v.Visibility == public, err
 }
 
+// MayChange returns nil if who asks is the video's owner or an admin. Errors:
+// errs.Unauthenticated; errs.NotFound, also for a video that is not theirs to
+// see; errs.Forbidden.
+func (s *Service) MayChange(ctx context.Context, videoID string) error {
+	if _, err := identity.Require(ctx); err != nil {
+		return err
+	}
+	seen, err := s.readable(ctx, videoID)
+	if err != nil {
+		return err
+	}
+	if !governs(ctx, seen) {
+		return errs.New(errs.Forbidden, "this video is somebody else's: only its owner and admins may change it")
+	}
+	return nil
+}
+
 // Known says whether people could ever know of the video: it is in the
 // catalogue, or was and is deleted.
 func (s *Service) Known(ctx context.Context, videoID string) (bool, error) {

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
-	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
 )
@@ -29,15 +27,8 @@ func (s *Service) Delete(ctx context.Context, videoID string) error {
 // caller may not even see is errs.NotFound, one that they may only see is
 // errs.Forbidden.
 func (s *Service) govern(ctx context.Context, videoID string, change func(context.Context, *store.Tx, *sqlc.Video) error) error {
-	if _, err := identity.Require(ctx); err != nil {
+	if err := s.MayChange(ctx, videoID); err != nil {
 		return err
-	}
-	seen, err := s.readable(ctx, videoID)
-	if err != nil {
-		return err
-	}
-	if !governs(ctx, seen) {
-		return errs.New(errs.Forbidden, "this video is somebody else's: only its owner and admins may change it")
 	}
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		v, err := lock(ctx, tx, videoID)

@@ -23,6 +23,7 @@ func (s *Service) Consumers() []event.Consumer {
 			Name: catalogueConsumer,
 			Filters: []event.Filter{
 				{Source: event.SourceStreaming, Type: event.RecordingStateChange{}.EventType()},
+				{Source: event.SourceVideoManager, Type: event.MP4ProcessingStarted{}.EventType()},
 				{Source: event.SourceVideoManager, Type: event.MP4ProcessingComplete{}.EventType()},
 				{Source: event.SourceVideoManager, Type: event.MP4ProcessingFailed{}.EventType()},
 				{Source: event.SourcePluginManager, Type: event.LifeCycleComplete{}.EventType()},
@@ -44,6 +45,8 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 	switch e.DetailType {
 	case event.RecordingStateChange{}.EventType():
 		return s.recordingEnded(ctx, e)
+	case event.MP4ProcessingStarted{}.EventType():
+		return s.processingStarted(ctx, e)
 	case event.MP4ProcessingComplete{}.EventType():
 		return s.processingComplete(ctx, e)
 	case event.MP4ProcessingFailed{}.EventType():
@@ -74,6 +77,20 @@ func (s *Service) recordingEnded(ctx context.Context, e event.Envelope) error {
 	}
 	return s.change(ctx, e, d.StreamID, d.ChannelName, func(v *sqlc.Video) []event.Envelope {
 		return s.recorded(v, e, d, username)
+	})
+}
+
+func (s *Service) processingStarted(ctx context.Context, e event.Envelope) error {
+	var d event.MP4ProcessingStarted
+	if err := e.Decode(&d); err != nil {
+		return s.ignore(e, err)
+	}
+	if err := checkIDs(d.ID, d.ChannelName); err != nil {
+		return s.ignore(e, err)
+	}
+	return s.change(ctx, e, d.ID, d.ChannelName, func(v *sqlc.Video) []event.Envelope {
+		s.triedAgain(v, d)
+		return nil
 	})
 }
 

@@ -21,6 +21,7 @@ type Video struct {
 	Thumbnail   string      `json:"thumbnail" doc:"URL of a JPEG; empty while there is none"`
 	StreamURL   string      `json:"streamURL" doc:"URL of the HLS playlist"`
 	PlaybackURL string      `json:"playbackURL" doc:"URL of the MP4; empty while there is none"`
+	Storyboard  string      `json:"storyboardURL,omitempty" doc:"URL of a WebVTT whose cues name pictures for the player's time line; absent while there is none"`
 	Title       string      `json:"title,omitempty"`
 	Description string      `json:"description,omitempty" doc:"in lines"`
 	Tags        []string    `json:"tags,omitempty" nullable:"false"`
@@ -187,6 +188,7 @@ func (s *Service) show(ctx context.Context, v sqlc.Video) Video {
 		Thumbnail:   thumbnailURL(urls, v),
 		StreamURL:   urls.VOD(v.ID),
 		PlaybackURL: mp4URL(urls, v),
+		Storyboard:  storyboardURL(urls, v),
 		Title:       titleOf(v),
 		Description: v.Description,
 		Tags:        tagsOf(v),
@@ -215,4 +217,11 @@ func thumbnailURL(urls URLs, v sqlc.Video) string {
 		return ""
 	}
 	return urls.Thumbnail(v.ID)
+}
+
+func storyboardURL(urls URLs, v sqlc.Video) string {
+	if !v.Storyboard {
+		return ""
+	}
+	return urls.Storyboard(v.ID)
 }

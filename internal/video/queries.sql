@@ -14,8 +14,8 @@ UPDATE videos SET id = id WHERE id = $1 RETURNING *;
 UPDATE videos SET username = $1, created_at = $2, status = $3, reason = $4, prefix = $5, recorded = $6,
     processed = $7, mp4_key = $8, thumbnail_key = $9, duration_ms = $10, width = $11, height = $12,
     size = $13, title = $14, typed_title = $15, tags = $16, event_tag = $17, deleted_at = $18, swept = $19,
-    visibility = $20, description = $21, typed_tags = $22
-WHERE id = $23;
+    visibility = $20, description = $21, typed_tags = $22, failed_attempt = $23, storyboard = $24
+WHERE id = $25;
 
 -- name: Video :one
 SELECT * FROM videos WHERE id = $1 AND recorded = TRUE AND deleted_at = 0;

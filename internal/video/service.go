@@ -25,6 +25,7 @@ type URLs interface {
 	VOD(video string) string
 	MP4(video string) string
 	Thumbnail(video string) string
+	Storyboard(video string) string
 }
 
 // Service is the video manager.

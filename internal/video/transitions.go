@@ -42,6 +42,7 @@ func (s *Service) processed(v *sqlc.Video, d event.MP4ProcessingComplete) []even
 	if d.Thumbnail != "" {
 		v.ThumbnailKey = filesPrefix(v.ID) + "thumbnail.jpg"
 	}
+	v.Storyboard = d.Storyboard != ""
 	v.Width, v.Height = max(0, int64(d.Width)), max(0, int64(d.Height))
 	v.Size = max(0, d.Size)
 	if d.DurationMillis > 0 {
@@ -53,12 +54,23 @@ func (s *Service) processed(v *sqlc.Video, d event.MP4ProcessingComplete) []even
 	return []event.Envelope{s.ready(*v)}
 }
 
+// triedAgain notes that an attempt has begun. It makes a video that failed one
+// that is processed, unless this attempt is known to have failed already.
+func (s *Service) triedAgain(v *sqlc.Video, d event.MP4ProcessingStarted) {
+	if v.Processed || v.Status != event.StatusFailed || int64(d.Attempt) <= v.FailedAttempt {
+		return
+	}
+	v.Status, v.Reason = event.StatusProcessing, ""
+}
+
 // failed notes that there is no MP4 and will be none by itself. It says nothing
 // of a video that has one: then this is an older attempt's news.
 func (s *Service) failed(v *sqlc.Video, e event.Envelope, d event.MP4ProcessingFailed) []event.Envelope {
-	if v.Processed || v.Status != event.StatusProcessing {
+	attempt := max(1, int64(d.Attempt)) // older builds did not count
+	if v.Processed || attempt <= v.FailedAttempt || v.Status != event.StatusProcessing && v.Status != event.StatusFailed {
 		return nil
 	}
+	v.FailedAttempt = attempt
 	v.Status, v.Reason = event.StatusFailed, clean(d.Reason, maxReason)
 	if !v.Recorded {
 		return nil

@@ -40,6 +40,9 @@ type urls struct{}
 func (urls) VOD(v string) string       { return "https://x/vod/" + v + "/master.m3u8" }
 func (urls) MP4(v string) string       { return "https://x/vod/" + v + "/video.mp4" }
 func (urls) Thumbnail(v string) string { return "https://x/vod/" + v + "/thumbnail.jpg" }
+func (urls) Storyboard(v string) string {
+	return "https://x/vod/" + v + "/storyboard.vtt"
+}
 
 // fixture is a video manager with what it said.
 type fixture struct {

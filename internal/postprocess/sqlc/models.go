@@ -13,4 +13,11 @@ type PostprocessJob struct {
 	Reason     string
 	CreatedAt  int64
 	UpdatedAt  int64
+	Attempt    int64
+	Codecs     string
+	MediaMs    int64
+	Width      int64
+	Height     int64
+	Frames     int64
+	Size       int64
 }

@@ -36,8 +36,59 @@ func (q *Queries) AddJob(ctx context.Context, arg AddJobParams) error {
 	return err
 }
 
+const beginAgain = `-- name: BeginAgain :many
+UPDATE postprocess_jobs SET state = 'waiting', reason = '', attempt = attempt + 1, updated_at = $1
+WHERE id = $2 AND state = 'failed'
+RETURNING id, channel, prefix, duration_ms, state, reason, created_at, updated_at, attempt, codecs, media_ms, width, height, frames, size
+`
+
+type BeginAgainParams struct {
+	UpdatedAt int64
+	ID        string
+}
+
+// One row, or none when the job has not failed.
+func (q *Queries) BeginAgain(ctx context.Context, arg BeginAgainParams) ([]PostprocessJob, error) {
+	rows, err := q.db.QueryContext(ctx, beginAgain, arg.UpdatedAt, arg.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PostprocessJob{}
+	for rows.Next() {
+		var i PostprocessJob
+		if err := rows.Scan(
+			&i.ID,
+			&i.Channel,
+			&i.Prefix,
+			&i.DurationMs,
+			&i.State,
+			&i.Reason,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.Attempt,
+			&i.Codecs,
+			&i.MediaMs,
+			&i.Width,
+			&i.Height,
+			&i.Frames,
+			&i.Size,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const getJob = `-- name: GetJob :one
-SELECT id, channel, prefix, duration_ms, state, reason, created_at, updated_at FROM postprocess_jobs WHERE id = $1
+SELECT id, channel, prefix, duration_ms, state, reason, created_at, updated_at, attempt, codecs, media_ms, width, height, frames, size FROM postprocess_jobs WHERE id = $1
 `
 
 func (q *Queries) GetJob(ctx context.Context, id string) (PostprocessJob, error) {
@@ -52,12 +103,46 @@ func (q *Queries) GetJob(ctx context.Context, id string) (PostprocessJob, error)
 		&i.Reason,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Attempt,
+		&i.Codecs,
+		&i.MediaMs,
+		&i.Width,
+		&i.Height,
+		&i.Frames,
+		&i.Size,
 	)
 	return i, err
 }
 
+const setMedia = `-- name: SetMedia :exec
+UPDATE postprocess_jobs SET codecs = $1, media_ms = $2, width = $3, height = $4, frames = $5, size = $6 WHERE id = $7
+`
+
+type SetMediaParams struct {
+	Codecs  string
+	MediaMs int64
+	Width   int64
+	Height  int64
+	Frames  int64
+	Size    int64
+	ID      string
+}
+
+func (q *Queries) SetMedia(ctx context.Context, arg SetMediaParams) error {
+	_, err := q.db.ExecContext(ctx, setMedia,
+		arg.Codecs,
+		arg.MediaMs,
+		arg.Width,
+		arg.Height,
+		arg.Frames,
+		arg.Size,
+		arg.ID,
+	)
+	return err
+}
+
 const setState = `-- name: SetState :exec
-UPDATE postprocess_jobs SET state = $1, reason = $2, updated_at = $3 WHERE id = $4
+UPDATE postprocess_jobs SET state = $1, reason = $2, updated_at = $3 WHERE id = $4 AND attempt = $5
 `
 
 type SetStateParams struct {
@@ -65,20 +150,23 @@ type SetStateParams struct {
 	Reason    string
 	UpdatedAt int64
 	ID        string
+	Attempt   int64
 }
 
+// News of an earlier attempt changes nothing.
 func (q *Queries) SetState(ctx context.Context, arg SetStateParams) error {
 	_, err := q.db.ExecContext(ctx, setState,
 		arg.State,
 		arg.Reason,
 		arg.UpdatedAt,
 		arg.ID,
+		arg.Attempt,
 	)
 	return err
 }
 
 const unfinishedJobs = `-- name: UnfinishedJobs :many
-SELECT id, channel, prefix, duration_ms, state, reason, created_at, updated_at FROM postprocess_jobs
+SELECT id, channel, prefix, duration_ms, state, reason, created_at, updated_at, attempt, codecs, media_ms, width, height, frames, size FROM postprocess_jobs
 WHERE state IN ('waiting', 'processing')
     AND (created_at > $1 OR created_at = $1 AND id > $2)
 ORDER BY created_at, id LIMIT $3
@@ -109,6 +197,13 @@ func (q *Queries) UnfinishedJobs(ctx context.Context, arg UnfinishedJobsParams) 
 			&i.Reason,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Attempt,
+			&i.Codecs,
+			&i.MediaMs,
+			&i.Width,
+			&i.Height,
+			&i.Frames,
+			&i.Size,
 		); err != nil {
 			return nil, err
 		}

@@ -5,28 +5,30 @@
 package sqlc
 
 type Video struct {
-	ID           string
-	Channel      string
-	Username     string
-	CreatedAt    int64
-	Status       string
-	Reason       string
-	Prefix       string
-	Recorded     bool
-	Processed    bool
-	Mp4Key       string
-	ThumbnailKey string
-	DurationMs   int64
-	Width        int64
-	Height       int64
-	Size         int64
-	Title        string
-	TypedTitle   string
-	Tags         string
-	EventTag     string
-	Visibility   string
-	DeletedAt    int64
-	Swept        bool
-	Description  string
-	TypedTags    string
+	ID            string
+	Channel       string
+	Username      string
+	CreatedAt     int64
+	Status        string
+	Reason        string
+	Prefix        string
+	Recorded      bool
+	Processed     bool
+	Mp4Key        string
+	ThumbnailKey  string
+	DurationMs    int64
+	Width         int64
+	Height        int64
+	Size          int64
+	Title         string
+	TypedTitle    string
+	Tags          string
+	EventTag      string
+	Visibility    string
+	DeletedAt     int64
+	Swept         bool
+	FailedAttempt int64
+	Storyboard    bool
+	Description   string
+	TypedTags     string
 }

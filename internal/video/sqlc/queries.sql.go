@@ -36,7 +36,7 @@ func (q *Queries) AddWords(ctx context.Context, arg AddWordsParams) error {
 }
 
 const anyVideo = `-- name: AnyVideo :one
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos WHERE id = $1
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos WHERE id = $1
 `
 
 func (q *Queries) AnyVideo(ctx context.Context, id string) (Video, error) {
@@ -65,6 +65,8 @@ func (q *Queries) AnyVideo(ctx context.Context, id string) (Video, error) {
 		&i.Visibility,
 		&i.DeletedAt,
 		&i.Swept,
+		&i.FailedAttempt,
+		&i.Storyboard,
 		&i.Description,
 		&i.TypedTags,
 	)
@@ -72,7 +74,7 @@ func (q *Queries) AnyVideo(ctx context.Context, id string) (Video, error) {
 }
 
 const awaitingLifecycle = `-- name: AwaitingLifecycle :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos
 WHERE status = 'processing' AND recorded = TRUE AND processed = TRUE AND deleted_at = 0
 ORDER BY created_at, id LIMIT $1
 `
@@ -110,6 +112,8 @@ func (q *Queries) AwaitingLifecycle(ctx context.Context, limit int32) ([]Video, 
 			&i.Visibility,
 			&i.DeletedAt,
 			&i.Swept,
+			&i.FailedAttempt,
+			&i.Storyboard,
 			&i.Description,
 			&i.TypedTags,
 		); err != nil {
@@ -146,7 +150,7 @@ INSERT INTO videos (id, channel, username, created_at, status, reason, prefix, r
     visibility, deleted_at, swept)
 VALUES ($1, $2, '', 0, 'processing', '', '', FALSE, FALSE, '', '', 0, 0, 0, 0, '', '', '[]', '', 'public', 0, FALSE)
 ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags
+RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags
 `
 
 type ClaimVideoParams struct {
@@ -181,6 +185,8 @@ func (q *Queries) ClaimVideo(ctx context.Context, arg ClaimVideoParams) (Video, 
 		&i.Visibility,
 		&i.DeletedAt,
 		&i.Swept,
+		&i.FailedAttempt,
+		&i.Storyboard,
 		&i.Description,
 		&i.TypedTags,
 	)
@@ -208,7 +214,7 @@ func (q *Queries) Known(ctx context.Context, id string) (bool, error) {
 }
 
 const listChannel = `-- name: ListChannel :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos
 WHERE channel = $1 AND recorded = TRUE AND deleted_at = 0
     AND created_at <= $2 AND (created_at < $2 OR id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
@@ -258,6 +264,8 @@ func (q *Queries) ListChannel(ctx context.Context, arg ListChannelParams) ([]Vid
 			&i.Visibility,
 			&i.DeletedAt,
 			&i.Swept,
+			&i.FailedAttempt,
+			&i.Storyboard,
 			&i.Description,
 			&i.TypedTags,
 		); err != nil {
@@ -275,7 +283,7 @@ func (q *Queries) ListChannel(ctx context.Context, arg ListChannelParams) ([]Vid
 }
 
 const listChannelPublic = `-- name: ListChannelPublic :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos
 WHERE channel = $1 AND status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
     AND created_at <= $2 AND (created_at < $2 OR id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
@@ -325,6 +333,8 @@ func (q *Queries) ListChannelPublic(ctx context.Context, arg ListChannelPublicPa
 			&i.Visibility,
 			&i.DeletedAt,
 			&i.Swept,
+			&i.FailedAttempt,
+			&i.Storyboard,
 			&i.Description,
 			&i.TypedTags,
 		); err != nil {
@@ -342,7 +352,7 @@ func (q *Queries) ListChannelPublic(ctx context.Context, arg ListChannelPublicPa
 }
 
 const listEvent = `-- name: ListEvent :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos
 WHERE event_tag = $1 AND status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
     AND created_at <= $2 AND (created_at < $2 OR id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
@@ -392,6 +402,8 @@ func (q *Queries) ListEvent(ctx context.Context, arg ListEventParams) ([]Video, 
 			&i.Visibility,
 			&i.DeletedAt,
 			&i.Swept,
+			&i.FailedAttempt,
+			&i.Storyboard,
 			&i.Description,
 			&i.TypedTags,
 		); err != nil {
@@ -409,7 +421,7 @@ func (q *Queries) ListEvent(ctx context.Context, arg ListEventParams) ([]Video, 
 }
 
 const listPublic = `-- name: ListPublic :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos
 WHERE status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
     AND created_at <= $1 AND (created_at < $1 OR id < $2)
 ORDER BY created_at DESC, id DESC LIMIT $3
@@ -453,6 +465,8 @@ func (q *Queries) ListPublic(ctx context.Context, arg ListPublicParams) ([]Video
 			&i.Visibility,
 			&i.DeletedAt,
 			&i.Swept,
+			&i.FailedAttempt,
+			&i.Storyboard,
 			&i.Description,
 			&i.TypedTags,
 		); err != nil {
@@ -470,7 +484,7 @@ func (q *Queries) ListPublic(ctx context.Context, arg ListPublicParams) ([]Video
 }
 
 const lockVideo = `-- name: LockVideo :one
-UPDATE videos SET id = id WHERE id = $1 RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags
+UPDATE videos SET id = id WHERE id = $1 RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags
 `
 
 func (q *Queries) LockVideo(ctx context.Context, id string) (Video, error) {
@@ -499,6 +513,8 @@ func (q *Queries) LockVideo(ctx context.Context, id string) (Video, error) {
 		&i.Visibility,
 		&i.DeletedAt,
 		&i.Swept,
+		&i.FailedAttempt,
+		&i.Storyboard,
 		&i.Description,
 		&i.TypedTags,
 	)
@@ -527,34 +543,36 @@ const saveVideo = `-- name: SaveVideo :exec
 UPDATE videos SET username = $1, created_at = $2, status = $3, reason = $4, prefix = $5, recorded = $6,
     processed = $7, mp4_key = $8, thumbnail_key = $9, duration_ms = $10, width = $11, height = $12,
     size = $13, title = $14, typed_title = $15, tags = $16, event_tag = $17, deleted_at = $18, swept = $19,
-    visibility = $20, description = $21, typed_tags = $22
-WHERE id = $23
+    visibility = $20, description = $21, typed_tags = $22, failed_attempt = $23, storyboard = $24
+WHERE id = $25
 `
 
 type SaveVideoParams struct {
-	Username     string
-	CreatedAt    int64
-	Status       string
-	Reason       string
-	Prefix       string
-	Recorded     bool
-	Processed    bool
-	Mp4Key       string
-	ThumbnailKey string
-	DurationMs   int64
-	Width        int64
-	Height       int64
-	Size         int64
-	Title        string
-	TypedTitle   string
-	Tags         string
-	EventTag     string
-	DeletedAt    int64
-	Swept        bool
-	Visibility   string
-	Description  string
-	TypedTags    string
-	ID           string
+	Username      string
+	CreatedAt     int64
+	Status        string
+	Reason        string
+	Prefix        string
+	Recorded      bool
+	Processed     bool
+	Mp4Key        string
+	ThumbnailKey  string
+	DurationMs    int64
+	Width         int64
+	Height        int64
+	Size          int64
+	Title         string
+	TypedTitle    string
+	Tags          string
+	EventTag      string
+	DeletedAt     int64
+	Swept         bool
+	Visibility    string
+	Description   string
+	TypedTags     string
+	FailedAttempt int64
+	Storyboard    bool
+	ID            string
 }
 
 func (q *Queries) SaveVideo(ctx context.Context, arg SaveVideoParams) error {
@@ -581,13 +599,15 @@ func (q *Queries) SaveVideo(ctx context.Context, arg SaveVideoParams) error {
 		arg.Visibility,
 		arg.Description,
 		arg.TypedTags,
+		arg.FailedAttempt,
+		arg.Storyboard,
 		arg.ID,
 	)
 	return err
 }
 
 const searchChannel = `-- name: SearchChannel :many
-SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.description, v.typed_tags, w.number
+SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.failed_attempt, v.storyboard, v.description, v.typed_tags, w.number
 FROM video_search($1) s CROSS JOIN video_words w CROSS JOIN videos v
 WHERE w.number = s.rowid AND v.id = w.video_id AND s.rowid < CAST($2 AS BIGINT)
     AND v.channel = $3 AND v.recorded = TRUE AND v.deleted_at = 0
@@ -643,6 +663,8 @@ func (q *Queries) SearchChannel(ctx context.Context, arg SearchChannelParams) ([
 			&i.Video.Visibility,
 			&i.Video.DeletedAt,
 			&i.Video.Swept,
+			&i.Video.FailedAttempt,
+			&i.Video.Storyboard,
 			&i.Video.Description,
 			&i.Video.TypedTags,
 			&i.Number,
@@ -661,7 +683,7 @@ func (q *Queries) SearchChannel(ctx context.Context, arg SearchChannelParams) ([
 }
 
 const searchPublic = `-- name: SearchPublic :many
-SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.description, v.typed_tags, w.number
+SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.failed_attempt, v.storyboard, v.description, v.typed_tags, w.number
 FROM video_search($1) s CROSS JOIN video_words w CROSS JOIN videos v
 WHERE w.number = s.rowid AND v.id = w.video_id AND s.rowid < CAST($2 AS BIGINT)
     AND v.status = 'valid' AND v.visibility = 'public' AND v.recorded = TRUE AND v.deleted_at = 0
@@ -712,6 +734,8 @@ func (q *Queries) SearchPublic(ctx context.Context, arg SearchPublicParams) ([]S
 			&i.Video.Visibility,
 			&i.Video.DeletedAt,
 			&i.Video.Swept,
+			&i.Video.FailedAttempt,
+			&i.Video.Storyboard,
 			&i.Video.Description,
 			&i.Video.TypedTags,
 			&i.Number,
@@ -730,7 +754,7 @@ func (q *Queries) SearchPublic(ctx context.Context, arg SearchPublicParams) ([]S
 }
 
 const unswept = `-- name: Unswept :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos WHERE deleted_at > 0 AND swept = FALSE ORDER BY deleted_at LIMIT $1
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos WHERE deleted_at > 0 AND swept = FALSE ORDER BY deleted_at LIMIT $1
 `
 
 // Deleted videos whose objects may still be there.
@@ -766,6 +790,8 @@ func (q *Queries) Unswept(ctx context.Context, limit int32) ([]Video, error) {
 			&i.Visibility,
 			&i.DeletedAt,
 			&i.Swept,
+			&i.FailedAttempt,
+			&i.Storyboard,
 			&i.Description,
 			&i.TypedTags,
 		); err != nil {
@@ -783,7 +809,7 @@ func (q *Queries) Unswept(ctx context.Context, limit int32) ([]Video, error) {
 }
 
 const video = `-- name: Video :one
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, description, typed_tags FROM videos WHERE id = $1 AND recorded = TRUE AND deleted_at = 0
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos WHERE id = $1 AND recorded = TRUE AND deleted_at = 0
 `
 
 func (q *Queries) Video(ctx context.Context, id string) (Video, error) {
@@ -812,6 +838,8 @@ func (q *Queries) Video(ctx context.Context, id string) (Video, error) {
 		&i.Visibility,
 		&i.DeletedAt,
 		&i.Swept,
+		&i.FailedAttempt,
+		&i.Storyboard,
 		&i.Description,
 		&i.TypedTags,
 	)

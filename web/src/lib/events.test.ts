@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { newVideo, reaction, starvation, streamChange, videoId, viewCount } from './events'
+import { newVideo, progress, reaction, starvation, streamChange, videoId, viewCount } from './events'
 
 const change = (event_name: string) => ({ type: 'Stream State Change', detail: { event_name, channel_name: 'c1', stream_id: 'st-1' } })
 
@@ -42,4 +42,13 @@ it('makes a row of a video that became valid', () => {
 it('keeps reactions on the picture', () => {
   expect(reaction({ type: 'StreamMetadataSent', detail: { type: 'heart', x: -3, y: 9, userId: 'u' } })).toEqual({ type: 'heart', x: 0, y: 1, userId: 'u' })
   expect(reaction({ type: 'StreamMetadataSent', detail: { x: 0.5, y: 0.5 } })).toBeNull()
+})
+
+it('reads how far the files of a video are', () => {
+  const message = (detail: Record<string, unknown>) => ({ type: 'MP4ProcessingProgress', detail })
+  expect(progress(message({ id: 'st-1', channel_name: 'c1', step: 'storyboard', percent: 67 }))).toEqual({ id: 'st-1', step: 'storyboard', percent: 67 })
+  expect(progress(message({ id: 'st-1', percent: 400 }))).toEqual({ id: 'st-1', step: '', percent: 100 })
+  expect(progress(message({ percent: 1 }))).toBeNull()
+  expect(progress({ type: 'MP4ProcessingStarted', detail: { id: 'st-1' } })).toBeNull()
+  expect(videoId(message({ id: 'st-1' }))).toBe('')
 })

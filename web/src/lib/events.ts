@@ -42,8 +42,24 @@ export function viewCount(message: Message): { channel: string; streamId: string
 export function videoId(message: Message): string {
   const about = ['VideoStatusUpdated', 'LifeCycleComplete', 'LifeCycleStarted', 'VideoDeleted', 'recording-ready', 'Plugin failed']
   if (message.type === 'Recording State Change') return text(message.detail.stream_id)
+  if (message.type === 'MP4ProcessingProgress') return '' // it changes nothing of the video
   if (!about.includes(message.type) && !message.type.startsWith('MP4Processing') && !/^(pre|post)(Validate|Metadata)\./.test(message.type)) return ''
   return text(message.detail.id)
+}
+
+export interface Progress {
+  id: string
+  step: string
+  /** Of the whole work. */
+  percent: number
+}
+
+/** How far the files of a video are; null for everything else. */
+export function progress(message: Message): Progress | null {
+  if (message.type !== 'MP4ProcessingProgress') return null
+  const id = text(message.detail.id)
+  if (!id) return null
+  return { id, step: text(message.detail.step), percent: Math.min(100, Math.max(0, number(message.detail.percent))) }
 }
 
 /** A video that became valid, as a row of a list; null for everything else. */

@@ -21,11 +21,11 @@ const shots = [
   ['home', 'full', '/'], ['home-out', 'signedOut', '/'], ['home-empty', 'empty', '/'], ['home-quiet', 'quiet', '/'], ['home-broken', 'broken', '/'],
   ['live', 'full', '/live/01a', 'play'], ['live-rewound', 'full', '/live/01a', 'rewind'], ['live-settings', 'full', '/live/01a', 'settings'], ['live-away', 'full', '/live/01a', 'away'],
   ['live-webrtc', 'full', '/live/01a', 'webrtc'], ['live-fallback', 'full', '/live/01a', 'fallback'], ['live-off', 'full', '/live/01c'],
-  ['watch', 'full', '/watch/st-0'], ['watch-missing', 'full', '/watch/none'],
+  ['watch', 'full', '/watch/st-0'], ['watch-preview', 'full', '/watch/st-0', 'preview'], ['watch-missing', 'full', '/watch/none'],
   ['broadcast-out', 'signedOut', '/broadcast'], ['broadcast-ask', 'full', '/broadcast'], ['broadcast-preview', 'full', '/broadcast', 'camera'],
   ['studio-live', 'casting', '/broadcast', 'cast'], ['studio-poor', 'struggling', '/broadcast', 'cast'], ['studio-lost', 'casting', '/broadcast', 'lose'], ['studio-continue', 'waiting', '/broadcast', 'camera'], ['my-channel-live', 'casting', '/my/channel', 'health'],
   ['signin', 'signedOut', '/signin'], ['signup', 'signedOut', '/signup'], ['confirm', 'signedOut', '/confirm?token=x'], ['setup', 'empty', '/setup?token=x'],
-  ['my-videos', 'full', '/my/videos'], ['my-videos-empty', 'quiet', '/my/videos'], ['my-video', 'full', '/my/videos/st-m1'],
+  ['my-videos', 'full', '/my/videos'], ['my-videos-empty', 'quiet', '/my/videos'], ['my-video', 'full', '/my/videos/st-m1'], ['my-video-working', 'full', '/my/videos/st-m0', 'progress'], ['my-video-failed', 'full', '/my/videos/st-m4'],
   ['my-channel', 'full', '/my/channel'], ['admin', 'full', '/admin'], ['rules', 'full', '/admin/rules'], ['rules-one', 'full', '/admin/rules/ru-1', 'letter'], ['rules-new', 'full', '/admin/rules/new', 'badPattern'], ['not-found', 'full', '/nowhere'], ['menu', 'full', '/', 'menu'],
   ['search', 'full', '/?q=street'], ['search-none', 'nothingFound', '/?q=zebra'], ['search-broken', 'broken', '/?q=x'], ['search-typed', 'full', '/', 'search'],
   ['edit', 'full', '/my/videos', 'edit'], ['edit-wrong', 'stubborn', '/my/videos/st-m1', 'editWrong'], ['watch-mine', 'full', '/watch/st-m1', 'saved'], ['story', 'full', '/watch/st-0', 'story'],
@@ -49,6 +49,15 @@ async function showControls(page) {
   for (const x of [60, 70]) await page.mouse.move(box.x + x, box.y + 60)
   await page.waitForTimeout(400)
 }
+/** Drags on the time line, which shows what is there. (Headless Chromium has no pointer that hovers.) */
+async function pointAtTime(page) {
+  await showControls(page)
+  const box = await page.locator('media-time-range').boundingBox()
+  await page.mouse.move(box.x + box.width * 0.6, box.y + box.height / 2)
+  await page.mouse.down()
+  await page.mouse.move(box.x + box.width * 0.62, box.y + box.height / 2)
+  await page.waitForTimeout(500)
+}
 const actions = {
   async letter(page) {
     await page.getByRole('button', { name: /^Dead letter/ }).click()
@@ -64,6 +73,17 @@ const actions = {
     if (at !== 49) throw new Error(`the caret is at ${at}`)
   },
   play,
+  async preview(page) {
+    await play(page)
+    await pointAtTime(page)
+    await page.waitForFunction(() => document.querySelector('media-preview-thumbnail')?.shadowRoot?.querySelector('img')?.naturalWidth > 0)
+  },
+  async progress(page, { server }) {
+    await page.getByRole('progressbar').waitFor()
+    await page.waitForTimeout(2500)
+    server.say(`serverlessVideo-user-${worlds.me.id}`, { type: 'MP4ProcessingProgress', detail: { id: 'st-m0', channel_name: worlds.me.id, step: 'thumbnail', percent: 91 } })
+    await page.getByText('91 %').waitFor()
+  },
   menu: (page) => page.click('.face'),
   async story(page) {
     await page.click('.story > button')
@@ -180,8 +200,8 @@ for (const [name, world, path, action] of shots) {
       if (width > viewport.width) errors.push(`page is ${width} px wide, the screen ${viewport.width}`)
       const axe = await new AxeBuilder({ page }).analyze()
       for (const v of axe.violations) errors.push(`axe ${v.id}: ${v.help} @ ${v.nodes.map((n) => n.target.join(' ')).slice(0, 4).join(' | ')}`)
-      if (path.startsWith('/live/01a') || path.startsWith('/watch/st')) await showControls(page)
-      await page.screenshot({ path: join(out, `${name}-${size}-${scheme}.png`), fullPage: size === 'phone' ? !action : true })
+      if (path.startsWith('/live/01a') || path.startsWith('/watch/st')) await (action === 'preview' ? pointAtTime(page) : showControls(page))
+      await page.screenshot({ path: join(out, `${name}-${size}-${scheme}.png`), fullPage: size === 'phone' ? !action : action !== 'preview' })
       if (errors.length > 0) {
         bad++
         console.log(`${name} ${size} ${scheme}:`, ...errors.map((e) => '\n   ' + e))

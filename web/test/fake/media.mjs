@@ -15,7 +15,15 @@ export function media(dir) {
   const hls = ['-f', 'hls', '-hls_time', '2', '-hls_playlist_type', 'vod', '-hls_segment_type', 'fmp4']
   run('-i', join(dir, 'vod.mp4'), '-c', 'copy', ...hls, '-master_pl_name', 'master.m3u8', join(dir, 'vod', 'v.m3u8'))
   react(join(dir, 'vod'))
+  storyboard(run, dir)
   run('-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=15', ...sound, '-t', '240', ...code, ...hls, '-hls_fmp4_init_filename', 'init.mp4', '-hls_segment_filename', join(dir, 'live', '%d.m4s'), join(dir, 'live', 'v.m3u8'))
+}
+
+/** Previews of the recording, one a second, as post-processing makes them. */
+function storyboard(run, dir) {
+  run('-i', join(dir, 'vod.mp4'), '-vf', 'fps=1,scale=256:144,tile=5x2', '-frames:v', '1', join(dir, 'vod', 'storyboard-1.jpg'))
+  const cues = [0, 1, 2, 3, 4, 5].map((s) => `00:00:0${s}.000 --> 00:00:0${s + 1}.000\nstoryboard-1.jpg#xywh=${(s % 5) * 256},${Math.floor(s / 5) * 144},256,144\n`)
+  writeFileSync(join(dir, 'vod', 'storyboard.vtt'), ['WEBVTT\n', ...cues].join('\n'))
 }
 
 /** Puts a reaction into the segments every 0.4 s, as recordings carry them. */

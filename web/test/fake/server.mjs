@@ -7,7 +7,7 @@ import { liveFile } from './live.mjs'
 
 const types = {
   '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2',
-  '.jpg': 'image/jpeg', '.m3u8': 'application/vnd.apple.mpegurl', '.mp4': 'video/mp4', '.m4s': 'video/mp4', '.webmanifest': 'application/manifest+json',
+  '.jpg': 'image/jpeg', '.vtt': 'text/vtt', '.m3u8': 'application/vnd.apple.mpegurl', '.mp4': 'video/mp4', '.m4s': 'video/mp4', '.webmanifest': 'application/manifest+json',
 }
 
 /** Serves dist, media from mediaDir, and answers of `world` under /api. */

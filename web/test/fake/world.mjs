@@ -17,6 +17,7 @@ export const videos = titles.map((title, i) => ({
   thumbnail: i === 6 ? undefined : `/media/thumb${i % 4}.jpg`,
   streamURL: '/media/vod/master.m3u8',
   playbackURL: '/media/vod.mp4',
+  storyboardURL: '/media/vod/storyboard.vtt',
   title,
   tags: i % 3 === 0 ? ['keynote', 'engineering', 'live demo'] : undefined,
   visibility: 'public',
@@ -29,7 +30,15 @@ const mine = [
   { ...videos[0], id: 'st-m1', channel: me.id, author: { username: me.username }, status: 'valid', visibility: 'unlisted', event: 'summer-tour-26', description: 'The whole rehearsal, in one take.\nWith the sound of the hall.' },
   { ...videos[2], id: 'st-m2', visibility: 'private', channel: me.id, author: { username: me.username }, status: 'invalid', duration: 4200, reason: 'The video is 4.2 s long; it must be longer than 10 s.' },
   { ...videos[3], id: 'st-m3', channel: me.id, author: { username: me.username }, status: 'failed', reason: 'The content moderation plugin did not answer within 15 minutes.' },
+  { ...videos[7], id: 'st-m4', channel: me.id, author: { username: me.username }, status: 'failed', playbackURL: undefined, thumbnail: undefined, reason: 'The MP4 could not be made: the recording cannot be read.' },
 ]
+
+const made = { state: 'done', percent: 100, attempt: 1, compute: 'local', updatedAt: ago(1) }
+const processing = {
+  'st-m0': { ...made, state: 'processing', step: 'storyboard', percent: 62 },
+  'st-m1': made,
+  'st-m4': { ...made, state: 'failed', percent: 0, reason: 'The MP4 could not be made: the recording cannot be read.' },
+}
 
 /** When the broadcast of the first channel began, Unix milliseconds; each server begins it anew. */
 const clock = { since: 0 }
@@ -106,6 +115,8 @@ export const full = {
   'GET /api/video/*': (path) => [...videos, ...mine].find((v) => path.endsWith('/' + v.id)),
   'GET /api/video/*/history': list(history),
   'PATCH /api/video/*': (path) => ({ ...mine.find((v) => path.endsWith('/' + v.id)), title: 'A better title', visibility: 'private' }),
+  'GET /api/video/*/processing': (path) => processing[path.split('/')[3]],
+  'POST /api/video/*/processing': { ...made, state: 'waiting', percent: 0, attempt: 2 },
   'POST /api/viewers/*': null,
   'POST /api/channel/*/metadata': null,
   'GET /api/rules': list(rules),

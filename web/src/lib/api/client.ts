@@ -13,6 +13,7 @@ import type {
   Page,
   Place,
   Problem,
+  Processing,
   Rule,
   RuleInput,
   Session,
@@ -112,6 +113,8 @@ export const api = {
   video: (id: string) => call<Video>('GET', `/api/video/${seg(id)}`),
   updateVideo: (id: string, update: VideoUpdate) => call<Video>('PATCH', `/api/video/${seg(id)}`, update),
   deleteVideo: (id: string) => call<void>('DELETE', `/api/video/${seg(id)}`),
+  processing: (id: string) => call<Processing>('GET', `/api/video/${seg(id)}/processing`),
+  retryProcessing: (id: string) => call<Processing>('POST', `/api/video/${seg(id)}/processing`),
   history: (id: string) => call<Page<HistoryEntry>>('GET', `/api/video/${seg(id)}/history` + query({ limit: 100 })),
 
   channel: (id: string) => call<Channel>('GET', `/api/channel/${seg(id)}`),

@@ -506,6 +506,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/video/{id}/processing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far a video's MP4 and pictures are, for the owner or an admin */
+        get: operations["get-processing"];
+        put?: never;
+        /**
+         * Try again to make a video's MP4 and pictures, by the owner or an admin
+         * @description Only after the last attempt has failed; else 409.
+         */
+        post: operations["retry-processing"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/videos": {
         parameters: {
             query?: never;
@@ -930,6 +951,65 @@ export interface components {
              */
             type: string;
         };
+        Processing: {
+            /**
+             * Format: int64
+             * @description 1 for the first
+             */
+            attempt: number;
+            /**
+             * @description where it is made: recordings of more than 15 minutes by a worker
+             * @enum {string}
+             */
+            compute: "local" | "worker";
+            /** @description what the MP4 holds, once it is made */
+            media?: components["schemas"]["ProcessingMedia"];
+            /**
+             * Format: int64
+             * @description of the whole work
+             */
+            percent: number;
+            /** @description why it failed */
+            reason?: string;
+            /** @enum {string} */
+            state: "waiting" | "processing" | "done" | "failed";
+            /**
+             * @description what is being made; absent while it waits for its turn
+             * @enum {string}
+             */
+            step?: "mp4" | "storyboard" | "thumbnail";
+            /** Format: date-time */
+            updatedAt: string;
+        };
+        ProcessingMedia: {
+            /** @description RFC 6381, video first */
+            codecs: string[];
+            /**
+             * Format: int64
+             * @description milliseconds
+             */
+            duration: number;
+            /**
+             * Format: double
+             * @description pictures a second on average; 0 without video
+             */
+            frameRate: number;
+            /**
+             * Format: int64
+             * @description pixels; 0 without video
+             */
+            height: number;
+            /**
+             * Format: int64
+             * @description bytes
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description pixels, of the largest picture; 0 without video
+             */
+            width: number;
+        };
         PublicChannel: {
             live: boolean;
             /** @description the channel's id, which is its owner's */
@@ -1161,6 +1241,8 @@ export interface components {
             reason?: string;
             /** @enum {string} */
             status: "processing" | "valid" | "invalid" | "failed";
+            /** @description URL of a WebVTT whose cues name pictures for the player's time line; absent while there is none */
+            storyboardURL?: string;
             /** @description URL of the HLS playlist */
             streamURL: string;
             tags?: string[];
@@ -2318,6 +2400,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListTimelineEntry"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-processing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Processing"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "retry-processing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Processing"];
                 };
             };
             /** @description What went wrong */

@@ -12,6 +12,7 @@ export type SignUpAnswer = Schemas['SignUpAnswer']
 export type Video = Schemas['Video']
 export type VideoUpdate = Schemas['VideoUpdate']
 export type Visibility = Video['visibility']
+export type Processing = Schemas['Processing']
 export type VideoStatus = Video['status']
 export type Channel = Schemas['PublicChannel'] & LiveState
 export type OwnChannel = Schemas['OwnChannel'] & LiveState & {
