@@ -36,6 +36,8 @@ func TestPending(t *testing.T) {
 			rounds.Add(1)
 		}
 	})
+	defer reading.Wait()
+	defer stop()
 	give := func(from, to uint64) {
 		for msn := from; msn < to; msn++ {
 			pushAll(t, r, budget, msn, msn+1)
@@ -47,7 +49,14 @@ func TestPending(t *testing.T) {
 	r.Init(7, 1, []byte("init"))
 	store.let(6)
 	give(0, 10) // some are stored
-	await(t, "some are stored", func() bool { stored, _, _ := c.counts(); return stored > 3 })
+	await(t, "some are stored", func() bool {
+		// A try that is given up, as its segment goes to the disk, may take one along.
+		if len(store.tokens) == 0 {
+			store.let(1)
+		}
+		stored, _, _ := c.counts()
+		return stored > 3
+	})
 	store.set(failing)
 	store.let(100)
 	give(10, 40) // some are on disk

@@ -107,13 +107,20 @@ func (h *host) wait(t testing.TB, what string, check func() bool) {
 func (h *host) session(t testing.TB, n int) *recording {
 	t.Helper()
 	h.wait(t, "a broadcast begins", func() bool { return len(h.sessions) > n })
-	return h.sessions[n]
+	return h.nth(n)
 }
 
 // ended waits until the nth session has been left.
 func (h *host) ended(t testing.TB, n int) *recording {
 	t.Helper()
 	h.wait(t, "a broadcast ends", func() bool { return len(h.sessions) > n && h.sessions[n].left })
+	return h.nth(n)
+}
+
+// nth returns a session that has begun; another may begin meanwhile.
+func (h *host) nth(n int) *recording {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	return h.sessions[n]
 }
 
