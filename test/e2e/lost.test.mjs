@@ -57,6 +57,17 @@ step('a network that was lost is found again by an ICE restart of the same sessi
   await studio.page.unroute('**/whip/**')
 })
 
+step('a connection that sends no picture is replaced', async () => {
+  // As when Chromium's encoder does not begin: the camera runs, and nothing leaves.
+  const before = await studio.page.evaluate(async () => {
+    await window.peers.at(-1).getSenders().find(({ track }) => track?.kind === 'video').replaceTrack(null)
+    return window.peers.length
+  })
+  await studio.page.waitForFunction((count) => window.peers.length > count, before)
+  await connected(studio)
+  await goesOn()
+})
+
 step('the server is stopped and started', async () => {
   await lose(() => server.stop(), 'stopped')
 })

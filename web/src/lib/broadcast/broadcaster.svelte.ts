@@ -11,6 +11,7 @@ import { listDevices, mediaProblem, openMedia, type Devices, type Wanted } from 
 import { forget, remember, remembered } from './memory'
 import { meter } from './meter'
 import { bringBack, hopeful, openForUnknown } from './reconnect'
+import { Silence } from './silence'
 
 export type Phase = 'ask' | 'opening' | 'preview' | 'starting' | 'live' | 'reconnecting' | 'stopping' | 'ended'
 
@@ -320,12 +321,13 @@ export class Broadcaster {
     this.phase = 'preview'
   }
 
-  async #reconnect(): Promise<void> {
+  /** Brings the broadcast back. A connection that stands but is of no use is not restarted, but replaced. */
+  async #reconnect(stands = false): Promise<void> {
     this.phase = 'reconnecting'
     this.until = Date.now() + (this.openFor ?? openForUnknown) * 1000
     const reason = await bringBack(
       {
-        restart: () => this.#session?.restart() ?? Promise.resolve(false),
+        restart: () => (stands ? null : this.#session?.restart()) ?? Promise.resolve(false),
         connect: () => {
           // Not ended: the broadcast goes on in the new session.
           this.#session?.abandon()
@@ -412,12 +414,16 @@ export class Broadcaster {
     this.#lock = (await navigator.wakeLock?.request('screen').catch(() => null)) ?? null
   }
 
+  readonly #silence = new Silence()
   #lastBytes = 0
   #lastAt = 0
 
   async #measure(): Promise<void> {
-    const report = await this.#session?.peer.getStats().catch(() => null)
-    report?.forEach((entry: { type: string; kind?: string; bytesSent?: number; timestamp: number; frameHeight?: number }) => {
+    const session = this.#session
+    const report = await session?.peer.getStats().catch(() => null)
+    if (!report || session !== this.#session) return this.#silence.reset()
+    let sent = 0
+    report.forEach((entry: { type: string; kind?: string; bytesSent?: number; timestamp: number; frameHeight?: number }) => {
       if (entry.type !== 'outbound-rtp' || entry.kind !== 'video') return
       const bits = ((entry.bytesSent ?? 0) - this.#lastBytes) * 8
       const seconds = (entry.timestamp - this.#lastAt) / 1000
@@ -426,7 +432,15 @@ export class Broadcaster {
       }
       this.#lastBytes = entry.bytesSent ?? 0
       this.#lastAt = entry.timestamp
+      sent += this.#lastBytes
     })
+    // A camera that the system or another program has taken away gives nothing to send.
+    const camera = this.stream?.getVideoTracks()[0]
+    if (this.phase !== 'live' || camera?.readyState !== 'live' || camera.muted) this.#silence.reset()
+    else if (this.#silence.tooLong(sent, Date.now())) {
+      this.#silence.reset()
+      void this.#reconnect(true)
+    }
   }
 }
 

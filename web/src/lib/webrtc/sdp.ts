@@ -79,9 +79,8 @@ export interface Estimate {
 
 /**
  * The answer with bounds for the estimate of browsers that know them (those made
- * of Chromium). Without the lower one, an estimate that has once collapsed, on a
- * computer that was busy for a moment, stays there: the video is paused, and the
- * sound alone never shows that there is room for more.
+ * of Chromium). Without the lower one a sender on a bad network may pause the video
+ * altogether, and the sound alone hardly shows when there is room for it again.
  */
 export function withEstimate(answer: string, { start, min }: Estimate): string {
   const bounds = `x-google-start-bitrate=${start};x-google-min-bitrate=${min}`
