@@ -193,8 +193,8 @@ func newSend() *send {
 // Any number of goroutines may call it. Where the socket's buffer is full it
 // waits, as package net does.
 func (p *Packets) Send(data, control []byte, to netip.AddrPort) error {
-	if len(data) == 0 || !to.IsValid() || to.Addr().Zone() != "" {
-		return p.sendSlowly(data, control, to)
+	if a := to.Addr(); len(data) == 0 || a.Zone() != "" || !a.IsValid() || !p.six && !a.Unmap().Is4() {
+		return p.sendSlowly(data, control, to) // it knows zones, and what is wrong with the rest
 	}
 	s := p.sends.Get().(*send)
 	s.address(to, p.six)

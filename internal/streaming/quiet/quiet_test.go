@@ -169,6 +169,10 @@ func TestPacketsErrors(t *testing.T) {
 	if err := p.Send([]byte("x"), nil, netip.AddrPort{}); err == nil {
 		t.Error("a packet to nowhere was sent")
 	}
+	// Peers name the addresses that they want to be reached at.
+	if err := p.Send([]byte("x"), nil, netip.MustParseAddrPort("[2001:db8::1]:9")); err == nil {
+		t.Error("a packet to IPv6 was sent from a socket of IPv4")
+	}
 	if _, _, err := p.Receive(nil); err == nil {
 		t.Error("received into nothing")
 	}
