@@ -6,10 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -130,10 +127,13 @@ func (s *studio) check(t *testing.T, moments ...float64) {
 		t.Errorf("the MP4 is %d ms long, the live stream was %.0f ms", info.DurationMS, length)
 	}
 	var pairs []pair
-	found := decode(t, path)
+	found, err := streamtest.FindFlashes(t.Context(), path, 0.5)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, l := range live[:len(live)-1] { // ffmpeg says that all ends where it stops
-		flash, ok1 := nearest(found.flashes, l.at)
-		beep, ok2 := nearest(found.beeps, l.at)
+		flash, ok1 := nearest(found.Flashes, l.at)
+		beep, ok2 := nearest(found.Tones, l.at)
 		if ok1 && ok2 {
 			take := s.scene.takes[l.occasion.take]
 			filmed := take.flashes[l.occasion.number] - take.beeps[l.occasion.number]
@@ -195,28 +195,4 @@ func nearest(found []float64, at float64) (float64, bool) {
 		}
 	}
 	return 0, false
-}
-
-// decode has ffmpeg find flashes and tones in a file.
-func decode(t *testing.T, path string) findings {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "ffmpeg", "-hide_banner", "-copyts", "-i", path,
-		"-vf", "blackdetect=d=0.5:pix_th=0.3", "-af", "silencedetect=n=-15dB:d=0.5", "-f", "null", "-").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return findings{flashes: numbers(t, `black_end:([\d.]+)`, out), beeps: numbers(t, `silence_end: ([\d.]+)`, out)}
-}
-
-func numbers(t *testing.T, pattern string, out []byte) []float64 {
-	t.Helper()
-	var all []float64
-	for _, m := range regexp.MustCompile(pattern).FindAllSubmatch(out, -1) {
-		v, err := strconv.ParseFloat(string(m[1]), 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, v)
-	}
-	return all
 }

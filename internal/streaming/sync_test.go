@@ -5,11 +5,8 @@ import (
 	"errors"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -60,15 +57,13 @@ func TestSync(t *testing.T) {
 // checkSync measures the distances of flashes and tones in what ffmpeg reads.
 func checkSync(t *testing.T, what, url string) {
 	t.Helper()
-	out, err := exec.Command("ffmpeg", "-hide_banner", "-i", url,
-		"-vf", "blackdetect=d=0.2:pix_th=0.2", "-af", "silencedetect=n=-15dB:d=0.2", "-f", "null", "-").CombinedOutput()
+	found, err := streamtest.FindFlashes(t.Context(), url, 0.2)
 	if err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatal(err)
 	}
-	flashes := times(t, `black_end:([\d.]+)`, out)
-	tones := times(t, `silence_end: ([\d.]+)`, out)
+	flashes, tones := found.Flashes, found.Tones
 	if len(flashes) < 5 || len(tones) < 5 {
-		t.Fatalf("%s: flashes %v, tones %v\n%s", what, flashes, tones, out)
+		t.Fatalf("%s: flashes %v, tones %v\n%s", what, flashes, tones, found.Said)
 	}
 	// The last of each is where the recording ends.
 	flashes, tones = flashes[:len(flashes)-1], tones[:len(tones)-1]
@@ -88,21 +83,8 @@ func checkSync(t *testing.T, what, url string) {
 		t.Errorf("%s: a flash is %+.0f ms from its tone; flashes %v, tones %v", what, worst*1000, flashes, tones)
 	}
 	if pairs < 4 {
-		t.Errorf("%s: only %d flashes have their tones; flashes %v, tones %v\n%s", what, pairs, flashes, tones, out)
+		t.Errorf("%s: only %d flashes have their tones; flashes %v, tones %v\n%s", what, pairs, flashes, tones, found.Said)
 	}
-}
-
-func times(t *testing.T, pattern string, out []byte) []float64 {
-	t.Helper()
-	var all []float64
-	for _, m := range regexp.MustCompile(pattern).FindAllSubmatch(out, -1) {
-		v, err := strconv.ParseFloat(string(m[1]), 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, v)
-	}
-	return all
 }
 
 // TestWithoutSound covers a publisher without audio, and one whose audio ends.
@@ -130,7 +112,10 @@ func TestWithoutSound(t *testing.T) {
 			}
 			length := run(t, "ffprobe", "-v", "error", "-select_streams", "a", "-show_entries", "packet=pts_time",
 				"-of", "csv=p=0", n.url+"/vod/"+id+"/master.m3u8")
-			packets := times(t, `(?m)^([\d.]+)`, []byte(length))
+			packets, err := streamtest.Numbers(`(?m)^([\d.]+)`, []byte(length))
+			if err != nil {
+				t.Fatal(err)
+			}
 			if last := packets[len(packets)-1]; last < 3.4 {
 				t.Errorf("the audio track ends at %.2f s", last)
 			}
