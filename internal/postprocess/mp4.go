@@ -97,6 +97,21 @@ func (s *Service) putBytes(ctx context.Context, key string, data []byte) error {
 	return coded(s.objects.Put(ctx, key, bytes.NewReader(data), int64(len(data))), "the file cannot be stored")
 }
 
+// begin waits until this node may work on a step that takes pictures, and returns
+// the MP4 that they are taken from. The caller releases the slot.
+func (s *Service) begin(ctx context.Context, j Job, step string) (video string, release func(), err error) {
+	release, err = s.queues.slot(ctx, j)
+	if err != nil {
+		return "", nil, err
+	}
+	s.tracker.at(j, step, 0)
+	if video, err = s.fetch(ctx, j); err != nil {
+		release()
+		return "", nil, err
+	}
+	return video, release, nil
+}
+
 // fetch gets the stored MP4 back into the work folder when it is not there.
 func (s *Service) fetch(ctx context.Context, j Job) (string, error) {
 	path := s.localMP4(j.ID)

@@ -76,16 +76,11 @@ func (s *Service) makeStoryboard(ctx context.Context, j Job, m Media) (storyboar
 	if _, err := s.findFFmpeg(); err != nil {
 		return storyboardResult{Note: noStoryboard(err)}, nil
 	}
-	release, err := s.queues.slot(ctx, j)
+	video, release, err := s.begin(ctx, j, stepStoryboard)
 	if err != nil {
 		return storyboardResult{}, err
 	}
 	defer release()
-	s.tracker.at(j, stepStoryboard, 0)
-	video, err := s.fetch(ctx, j)
-	if err != nil {
-		return storyboardResult{}, err
-	}
 	b := planStoryboard(m)
 	sheets := newSheets(b, func(n int, data []byte) error {
 		return s.putBytes(ctx, filesPrefix(j.ID)+sheetName(n), data)

@@ -34,16 +34,11 @@ func (s *Service) makeThumbnail(ctx context.Context, j Job, m Media, candidates 
 	if _, err := s.findFFmpeg(); err != nil {
 		return thumbnailResult{Note: noThumbnail(err)}, nil
 	}
-	release, err := s.queues.slot(ctx, j)
+	video, release, err := s.begin(ctx, j, stepThumbnail)
 	if err != nil {
 		return thumbnailResult{}, err
 	}
 	defer release()
-	s.tracker.at(j, stepThumbnail, 0)
-	video, err := s.fetch(ctx, j)
-	if err != nil {
-		return thumbnailResult{}, err
-	}
 	if len(candidates) == 0 {
 		candidates = spread(m.DurationMillis)
 	}
