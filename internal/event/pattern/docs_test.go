@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// The table of docs/events.md says what is so.
+// The table of docs/rules.md says what is so.
 func TestDocumentedPatterns(t *testing.T) {
-	text, err := os.ReadFile("../../../docs/events.md")
+	text, err := os.ReadFile("../../../docs/rules.md")
 	if err != nil {
 		t.Fatal(err)
 	}
