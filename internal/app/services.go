@@ -130,7 +130,7 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	s.postprocess, err = postprocess.New(postprocess.Needs{
 		DB: a.db, Objects: a.objects, Flows: a.flows, Remuxer: remuxer{s.streaming}, URLs: a.urlsFor(ctx),
 		Videos: s.videos, Realtime: a.bus, Log: a.log,
-	}, postprocess.Config{WorkDir: a.folder.work(), FFmpeg: a.cfg.Streaming.FFmpeg})
+	}, postprocess.Config{WorkDir: a.folder.work(), FFmpeg: a.cfg.Streaming.FFmpeg, Encode: a.cfg.Processing.Encode})
 	if err != nil {
 		return nil, err
 	}
@@ -218,6 +218,7 @@ func (r remuxer) Remux(ctx context.Context, prefix string, w io.Writer, progress
 	}
 	return postprocess.Media{
 		DurationMillis: info.DurationMS, Width: info.Width, Height: info.Height, Codecs: info.Codecs, Frames: info.VideoSamples,
+		Entries: info.VideoEntries,
 	}, nil
 }
 

@@ -75,6 +75,7 @@ func (c *Config) Check() error {
 	if n := c.Streaming.TranscodeCores; n < 0 || n > 1024 {
 		no("streaming.transcode_cores", "%g cores is not between 0 and 1024", n)
 	}
+	oneOf(no, "processing.encode", c.Processing.Encode, "never", "missing")
 	for _, n := range c.Rules.AllowNetworks {
 		if _, err := netip.ParsePrefix(n); err != nil {
 			no("rules.allow_networks", "%q is no network: write its first address and the length of its prefix, such as 10.0.0.0/8", n)

@@ -40,12 +40,13 @@ type Config struct {
 
 	Plugins []Plugin `name:"plugins" placeholder:"MANIFEST=SECRET" help:"Plugins outside the process: the path of each one's plugin.json and the secret (16 to 200 printable characters without blanks) with which it connects to bus.listen. In the file also as a sequence of manifest and secret. Better set by environment or file: other users of the machine can read flags."`
 
-	Auth      Auth      `embed:"" prefix:"auth-"`
-	SMTP      SMTP      `embed:"" prefix:"smtp-"`
-	Streaming Streaming `embed:"" prefix:"streaming-"`
-	Bus       Bus       `embed:"" prefix:"bus-"`
-	Database  Database  `embed:"" prefix:"database-"`
-	Rules     Rules     `embed:"" prefix:"rules-"`
+	Auth       Auth       `embed:"" prefix:"auth-"`
+	SMTP       SMTP       `embed:"" prefix:"smtp-"`
+	Streaming  Streaming  `embed:"" prefix:"streaming-"`
+	Processing Processing `embed:"" prefix:"processing-"`
+	Bus        Bus        `embed:"" prefix:"bus-"`
+	Database   Database   `embed:"" prefix:"database-"`
+	Rules      Rules      `embed:"" prefix:"rules-"`
 }
 
 // Plugin is a plugin outside the process. Its name is its user name on the bus.
@@ -114,6 +115,11 @@ type Streaming struct {
 	FFmpeg          string        `name:"ffmpeg" placeholder:"PATH" help:"The ffmpeg that makes lower renditions, AAC and pictures. By default the one on the search path; without any, all that needs no codec works."`
 	TranscodeCores  float64       `name:"transcode-cores" default:"0" placeholder:"CORES" help:"How many cores live transcoding may take in all; new streams go without when they are taken. 0: 60 % of the machine's."`
 	ThumbnailEvery  time.Duration `name:"thumbnail-every" default:"60s" placeholder:"DURATION" help:"How often a picture is taken of a live stream, 10s to 1h; 0s for never."`
+}
+
+// Processing is what is made of a recording.
+type Processing struct {
+	Encode string `name:"encode" default:"never" placeholder:"WHAT" help:"What is encoded again after a broadcast, so that every player shows its MP4. never: nothing, it holds what was recorded. missing: H.264 of H.265, VP9 and AV1, and AAC of a recording that has none; at low priority, but a core is busy for about as long as the video lasts."`
 }
 
 // Bus is where events travel.

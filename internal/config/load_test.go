@@ -35,6 +35,7 @@ func TestDefaults(t *testing.T) {
 			PartTarget: 220 * time.Millisecond, NoMediaTimeout: 10 * time.Second, ReconnectWindow: time.Minute,
 			MaxBitrate: 20_000, ThumbnailEvery: time.Minute,
 		},
+		Processing: config.Processing{Encode: "never"},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("defaults are\n%+v, want\n%+v", c, want)
@@ -50,8 +51,9 @@ func TestEverySettingEveryWay(t *testing.T) {
 		"webrtc_host": {"10.0.0.1,10.0.0.2", "10.0.0.3,10.0.0.4", "10.0.0.5,10.0.0.6"},
 		"public_url":  {"https://f.example.com", "https://e.example.com", "https://a.example.com"},
 		"log_level":   {"debug", "warn", "error"}, "log_format": {"json", "text", "json"},
-		"secret":       {strings.Repeat("f", 32), strings.Repeat("e", 32), strings.Repeat("a", 32)},
-		"auth.sign_up": {"closed", "open", "closed"}, "auth.allowed_domains": {"f.com,g.com", "e.com,h.com", "a.com,b.com"},
+		"secret":            {strings.Repeat("f", 32), strings.Repeat("e", 32), strings.Repeat("a", 32)},
+		"processing.encode": {"missing", "never", "missing"},
+		"auth.sign_up":      {"closed", "open", "closed"}, "auth.allowed_domains": {"f.com,g.com", "e.com,h.com", "a.com,b.com"},
 		"smtp.host": {"f.com", "e.com", "a.com"}, "smtp.port": {"1", "2", "3"}, "smtp.username": {"f", "e", "a"},
 		"smtp.password": {"f", "e", "a"}, "smtp.from": {"f@f.com", "e@e.com", "a@a.com"},
 		"streaming.part_target": {"200ms", "300ms", "400ms"}, "streaming.no_media_timeout": {"2s", "3s", "4s"},

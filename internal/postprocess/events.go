@@ -73,7 +73,7 @@ func (s *Service) startedEvent(j Job) event.Envelope {
 		event.MP4ProcessingStarted{ChannelName: j.Channel, ID: j.ID, Attempt: j.attempt()})
 }
 
-func (s *Service) completeEvent(j Job, mp4 mp4Result, thumb thumbnailResult, board storyboardResult) event.Envelope {
+func (s *Service) completeEvent(j Job, mp4 encodeResult, thumb thumbnailResult, board storyboardResult) event.Envelope {
 	d := event.MP4ProcessingComplete{
 		ChannelName: j.Channel, ID: j.ID, Compute: j.compute(),
 		StreamURL: s.urls.VOD(j.ID), PlaybackURL: s.urls.MP4(j.ID),
@@ -85,7 +85,7 @@ func (s *Service) completeEvent(j Job, mp4 mp4Result, thumb thumbnailResult, boa
 	if board.Sheets > 0 {
 		d.Storyboard = s.urls.Storyboard(j.ID)
 	}
-	for _, note := range []string{thumb.Note, board.Note} {
+	for _, note := range []string{mp4.Note, thumb.Note, board.Note} {
 		if note != "" {
 			d.Notes = append(d.Notes, note)
 		}

@@ -17,3 +17,12 @@ func TilesOf(ctx context.Context, path string, m Media) (int, error) {
 	err := s.runFFmpeg(ctx, b.args(path), func(r io.Reader) error { return all.read(r, func(int) {}) })
 	return len(all.scores), err
 }
+
+// EncodingArgs is what ffmpeg is told to encode a video, nil for nothing.
+func EncodingArgs(in, out string, m Media) []string {
+	e := planEncoding(m)
+	if !e.video && !e.audio {
+		return nil
+	}
+	return e.args(in, out, m)
+}

@@ -46,11 +46,16 @@ func inputArgs(video string, before ...string) []string {
 // fails. ffmpeg is killed with all its children when ctx ends, when take fails,
 // and when it has given nothing for too long; errs.Unavailable says so then.
 func (s *Service) runFFmpeg(ctx context.Context, args []string, take func(io.Reader) error) error {
+	return s.runFFmpegWithin(ctx, s.cfg.FFmpegStall, args, take)
+}
+
+// runFFmpegWithin is runFFmpeg where ffmpeg may be silent for so long.
+func (s *Service) runFFmpegWithin(ctx context.Context, stall time.Duration, args []string, take func(io.Reader) error) error {
 	path, err := s.findFFmpeg()
 	if err != nil {
 		return err
 	}
-	dog := watch(ctx, s.cfg.FFmpegStall)
+	dog := watch(ctx, stall)
 	defer dog.stop()
 	cmd := exec.CommandContext(dog.ctx, path, args...)
 	cmd.Env, cmd.Dir, cmd.WaitDelay = childEnvironment(), s.cfg.WorkDir, 2*time.Second

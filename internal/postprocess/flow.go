@@ -16,6 +16,7 @@ import (
 const (
 	flowName        = "postprocess"
 	storyboardPatch = "storyboard" // before it, there was a thumbnail alone
+	encodePatch     = "encode"     // before it, nothing was encoded
 )
 
 // Job is a recording to be worked on, the flow's input. Its id is the stream's,
@@ -64,6 +65,10 @@ func (s *Service) process(c flow.Context, j Job) (string, error) {
 	if err != nil {
 		return s.giveUp(c, j, err)
 	}
+	encoded, err := s.encodeStep(c, j, mp4)
+	if err != nil {
+		return "", err
+	}
 	board, err := s.storyboardStep(c, j, mp4.Media)
 	if err != nil {
 		return "", err
@@ -73,8 +78,8 @@ func (s *Service) process(c flow.Context, j Job) (string, error) {
 		return "", err
 	}
 	_, err = flow.Step(c, "complete", func(ctx context.Context) (bool, error) {
-		return s.record(ctx, j, outcome, done, "", s.completeEvent(j, mp4, thumb, board), func(ctx context.Context, tx *store.Tx) error {
-			return setMedia(ctx, tx, j, mp4)
+		return s.record(ctx, j, outcome, done, "", s.completeEvent(j, encoded, thumb, board), func(ctx context.Context, tx *store.Tx) error {
+			return setMedia(ctx, tx, j, encoded.mp4Result)
 		})
 	}, endless())
 	return done, err

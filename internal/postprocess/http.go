@@ -15,7 +15,7 @@ import (
 // Processing is how far a video's MP4 and pictures are, as the API shows it.
 type Processing struct {
 	State     string           `json:"state" enum:"waiting,processing,done,failed"`
-	Step      string           `json:"step,omitempty" enum:"mp4,storyboard,thumbnail" doc:"what is being made; absent while it waits for its turn"`
+	Step      string           `json:"step,omitempty" enum:"mp4,encode,storyboard,thumbnail" doc:"what is being made; absent while it waits for its turn"`
 	Percent   int              `json:"percent" minimum:"0" maximum:"100" doc:"of the whole work"`
 	Attempt   int              `json:"attempt" doc:"1 for the first"`
 	Compute   string           `json:"compute" enum:"local,worker" doc:"where it is made: recordings of more than 15 minutes by a worker"`

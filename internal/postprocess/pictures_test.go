@@ -111,8 +111,9 @@ func coloured(p image.Image, in image.Rectangle) float64 {
 	return float64(n) / float64(in.Dx()*in.Dy())
 }
 
-// TestTurnedPhone: a picture that changes its shape is one storyboard.
-func TestTurnedPhone(t *testing.T) {
+// turned makes a video of 8 s whose picture is 640x360 and then 360x640.
+func turned(t *testing.T) (path string) {
+	t.Helper()
 	dir := t.TempDir()
 	for offset, size := range map[string]string{"0": "640x360", "4": "360x640"} {
 		tool(t, "ffmpeg", "-f", "lavfi", "-i", "testsrc=rate=10:duration=4:size="+size, "-c:v", "libx264", "-preset", "ultrafast",
@@ -127,10 +128,16 @@ func TestTurnedPhone(t *testing.T) {
 		}
 		both = append(both, data...)
 	}
-	path := filepath.Join(dir, "both.ts")
+	path = filepath.Join(dir, "both.ts")
 	if err := os.WriteFile(path, both, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// TestTurnedPhone: a picture that changes its shape is one storyboard.
+func TestTurnedPhone(t *testing.T) {
+	path := turned(t)
 	tiles, err := postprocess.TilesOf(t.Context(), path, postprocess.Media{DurationMillis: 8000, Width: 640, Height: 360})
 	if err != nil || tiles != 4 {
 		t.Errorf("%d tiles, %v", tiles, err)

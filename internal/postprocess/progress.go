@@ -11,10 +11,12 @@ import (
 // percent.
 const (
 	stepMP4        = "mp4"
+	stepEncode     = "encode" // of few videos: the others go on from 50 %
 	stepStoryboard = "storyboard"
 	stepThumbnail  = "thumbnail"
 
 	endOfMP4        = 50
+	endOfEncode     = 80
 	endOfStoryboard = 85
 	endOfThumbnail  = 99
 )
@@ -24,6 +26,8 @@ func span(step string) (from, to float64) {
 	switch step {
 	case stepMP4:
 		return 0, endOfMP4
+	case stepEncode:
+		return endOfMP4, endOfEncode
 	case stepStoryboard:
 		return endOfMP4, endOfStoryboard
 	default:

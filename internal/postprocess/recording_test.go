@@ -39,7 +39,10 @@ var recordedOnce = sync.OnceValues(func() (map[string][]byte, error) {
 
 // encode makes the segments of a recording of a picture that ffmpeg's lavfi
 // makes, at 10 frames a second with a key frame every second, and of a tone.
-func encode(picture string) (map[string][]byte, error) {
+func encode(picture string) (map[string][]byte, error) { return encodeAs("libx264", picture) }
+
+// encodeAs is encode with another of ffmpeg's video encoders.
+func encodeAs(encoder, picture string) (map[string][]byte, error) {
 	dir, err := os.MkdirTemp("", "recording-*")
 	if err != nil {
 		return nil, err
@@ -47,7 +50,7 @@ func encode(picture string) (map[string][]byte, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	cmd := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", picture,
 		"-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-shortest",
-		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "10", "-bf", "0",
+		"-c:v", encoder, "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "10", "-bf", "0",
 		"-c:a", "libopus", "-ac", "2", "-b:a", "64k", "-strict", "experimental",
 		"-f", "hls", "-hls_segment_options", "video_track_timescale=90000", "-hls_segment_type", "fmp4", "-hls_time", "1", "-hls_list_size", "0",
 		"-hls_segment_filename", "seg-%04d.m4s", "-hls_fmp4_init_filename", "init.mp4", "list.m3u8")
@@ -108,6 +111,7 @@ func (r remuxer) Remux(ctx context.Context, prefix string, w io.Writer, progress
 	info, err := cmaf.Remux(ctx, w, sources, nil, progress)
 	return postprocess.Media{
 		DurationMillis: info.DurationMS, Width: info.Width, Height: info.Height, Codecs: info.Codecs, Frames: info.VideoSamples,
+		Entries: info.VideoEntries,
 	}, err
 }
 

@@ -3,7 +3,7 @@
 // at a recording is one durable flow (flow.go), which goes on after a restart or
 // on another node.
 //
-// Nothing is encoded again. The live engine has already seen to it that every
+// Nothing is encoded again unless the operator wants it (encode.go). The live engine has already seen to it that every
 // recording plays: it has H.264 made of other codecs and AAC of Opus while the
 // broadcast runs, as far as the node's cores allow, and records what it made
 // (docs/streaming.md). The MP4 holds the best picture as it was sent, with the
@@ -31,6 +31,7 @@ type Media struct {
 	Width, Height  int      // pixels, of the largest picture; 0 without video
 	Codecs         []string `json:",omitempty"` // RFC 6381, video first
 	Frames         int      `json:",omitempty"` // pictures in all
+	Entries        int      `json:",omitempty"` // sample entries of the video: more than 1 of a phone that was turned
 }
 
 // Remuxer writes a recording as one MP4, its moov first, samples copied. Its
@@ -83,7 +84,10 @@ type Config struct {
 	// ones, at once, and long ones from the queue of the workers (queues.go); 2
 	// and 1 when zero.
 	Local, Workers int
-	// FFmpeg is the program that makes pictures; "ffmpeg" on the path when empty. A
+	// Encode says what is encoded again: EncodeNever, also when empty, or
+	// EncodeMissing.
+	Encode string
+	// FFmpeg is the program that makes pictures and encodes; "ffmpeg" on the path when empty. A
 	// node without it works, its videos have no thumbnail and no storyboard.
 	FFmpeg string
 	// FFmpegStall ends an ffmpeg that has given nothing for so long; 1 minute when

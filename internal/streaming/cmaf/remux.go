@@ -25,6 +25,7 @@ type Info struct {
 	Width, Height int      // pixels, of the largest picture; 0 without video
 	Codecs        []string // RFC 6381, video first
 	VideoSamples  int
+	VideoEntries  int // sample entries of the video
 	AudioSamples  int
 	Size          int64 // bytes
 }

@@ -86,6 +86,9 @@ func (p *remuxPlan) info(size int64) Info {
 		DurationMS: (p.duration + second/2000) / (second / 1000), Size: size,
 		VideoSamples: len(p.video.sizes), AudioSamples: len(p.audio.sizes),
 	}
+	if len(p.video.sizes) > 0 {
+		info.VideoEntries = len(p.videoConfigs)
+	}
 	info.Width, info.Height = p.largest()
 	for _, c := range p.videoConfigs {
 		if name := c.CodecString(); len(p.video.sizes) > 0 && !slices.Contains(info.Codecs, name) {

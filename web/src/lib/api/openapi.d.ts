@@ -977,7 +977,7 @@ export interface components {
              * @description what is being made; absent while it waits for its turn
              * @enum {string}
              */
-            step?: "mp4" | "storyboard" | "thumbnail";
+            step?: "mp4" | "encode" | "storyboard" | "thumbnail";
             /** Format: date-time */
             updatedAt: string;
         };
