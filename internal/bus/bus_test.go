@@ -142,7 +142,7 @@ func TestFilters(t *testing.T) {
 	published := map[string]event.Envelope{
 		"deleted": deleted("v"),
 		"start":   event.New(event.StreamStateChange{EventName: event.StreamStart, ChannelName: "c", StreamID: "s"}),
-		"rec":     event.New(event.RecordingStateChange{RecordingStatus: event.RecordingEnd, ChannelName: "c", StreamID: "s"}),
+		"rec":     event.New(event.RecordingStateChange{RecordingStatus: event.RecordingEnd, ChannelName: "c", StreamID: "s", RecordingS3KeyPrefix: "recordings/c/s"}),
 		"answer":  event.New(event.PluginComplete{Plugin: "x", TaskToken: "t", Message: json.RawMessage(`{}`)}),
 	}
 	for _, e := range published {

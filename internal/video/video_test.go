@@ -16,6 +16,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/event/eventtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/gateway/apitest"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
@@ -156,7 +157,7 @@ func mp4Failed(id string) event.Envelope {
 }
 
 func lifecycleComplete(id string, result event.LifeCycleResult) event.Envelope {
-	return event.New(event.LifeCycleComplete{Lifecycle: event.Lifecycle{ID: id, ChannelName: "alice", Plugins: result}})
+	return event.New(event.LifeCycleComplete{Lifecycle: eventtest.Lifecycle(id, "alice", result)})
 }
 
 // publish takes a video to its end.
@@ -246,7 +247,7 @@ func TestAnyOrder(t *testing.T) {
 			e := lifecycleComplete(idOf(i), event.LifeCycleResult{})
 			wg.Go(func() { f.hear(e) })
 			wg.Go(func() { f.hear(e) })
-			wg.Go(func() { f.hear(lifecycleComplete(idOf(i), event.LifeCycleResult{Status: event.StatusValid})) })
+			wg.Go(func() { f.hear(lifecycleComplete(idOf(i), event.LifeCycleResult{Outputs: event.PluginOutputs{"preValidate": {}}})) })
 		}
 		wg.Wait()
 		valid := 0
