@@ -160,6 +160,11 @@ func lifecycleComplete(id string, result event.LifeCycleResult) event.Envelope {
 	return event.New(event.LifeCycleComplete{Lifecycle: eventtest.Lifecycle(id, "alice", result)})
 }
 
+// exampleIDs are what stands in the examples of events for the ids of these tests.
+func exampleIDs() []string {
+	return []string{"st-1", "st-01jdmq8x4rv3k5w7y9a2c4e6gh", "alice", "01jdmq7b2p0s8t6v4x1z3a5c7e", "https://x/", "https://tv.example.com/"}
+}
+
 // publish takes a video to its end.
 func (f *fixture) publish(id string, result event.LifeCycleResult) {
 	f.t.Helper()
@@ -247,7 +252,9 @@ func TestAnyOrder(t *testing.T) {
 			e := lifecycleComplete(idOf(i), event.LifeCycleResult{})
 			wg.Go(func() { f.hear(e) })
 			wg.Go(func() { f.hear(e) })
-			wg.Go(func() { f.hear(lifecycleComplete(idOf(i), event.LifeCycleResult{Outputs: event.PluginOutputs{"preValidate": {}}})) })
+			wg.Go(func() {
+				f.hear(lifecycleComplete(idOf(i), event.LifeCycleResult{Outputs: event.PluginOutputs{"preValidate": {}}}))
+			})
 		}
 		wg.Wait()
 		valid := 0
@@ -297,6 +304,7 @@ func TestProcessingFailed(t *testing.T) {
 				if d.Status != "failed" || d.Plugins.Reason != "no key frame" || d.Author.Username != "brave-otter" || d.PlaybackURL != "" {
 					t.Errorf("update %+v", d)
 				}
+				eventtest.Example(t, "VideoStatusUpdated.failed", updates[0], exampleIDs()...)
 				if v := f.get(as("alice"), "st-1"); v.Status != "failed" || v.Reason != "no key frame" {
 					t.Errorf("video %+v", v)
 				}

@@ -127,7 +127,10 @@ func answer() definition {
 // ingestRules: how the publisher sends stands there if the event is about that.
 func ingestRules() []object {
 	const field = "ingest_configuration"
-	isConfiguration := object{{"properties", object{{"event_name", object{{"const", event.IngestConfigured}}}}}}
+	isConfiguration := object{
+		{"properties", object{{"event_name", object{{"const", event.IngestConfigured}}}}},
+		{"required", []string{"event_name"}},
+	}
 	return []object{{
 		{"if", isConfiguration},
 		{"then", object{{"required", []string{field}}}},

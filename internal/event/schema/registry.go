@@ -32,7 +32,8 @@ type Type struct {
 	Schema     json.RawMessage
 	Examples   []Example
 
-	detail *jsonschema.Schema
+	document object // of the whole event, in order
+	detail   *jsonschema.Schema
 }
 
 // Example is an event that a test has recorded from the code that says it.
@@ -97,9 +98,9 @@ func newType(compiler *jsonschema.Compiler, d definition, source, detailType obj
 		detail = append(detail, member{"allOf", d.rules})
 	}
 	id := BasePath + t.Name
-	schema := envelope(id, t.DetailType, t.What+" "+t.When, source, detailType, detail, texts)
+	t.document = envelope(id, t.DetailType, t.What+" "+t.When, source, detailType, detail, texts)
 	var err error
-	if t.Schema, err = json.Marshal(schema); err != nil {
+	if t.Schema, err = json.Marshal(t.document); err != nil {
 		panic(fmt.Sprintf("schema: %s: %v", t.Name, err))
 	}
 	t.detail = compile(compiler, id, t.Schema)
