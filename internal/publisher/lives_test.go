@@ -14,7 +14,7 @@ import (
 // However the events of whole lives arrive, open pages are told the same, each
 // thing once.
 func TestLivesInAnyOrder(t *testing.T) {
-	r := newRig(t)
+	r := start(t, nil)
 	told, _ := listen(t, r.get(t, "serverlessVideo-global", ""))
 	round := 0
 	hear := func(e event.Envelope) {
