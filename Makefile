@@ -86,8 +86,22 @@ generate: setup-build web/node_modules/.installed ## Write generated code and re
 	$(step) 'generating'
 	"$$(scripts/tools sqlc)" generate
 	go test ./internal/config -run Reference -update
+	go test ./internal/event/schema -run Reference -update
 	go test ./internal/app -run OpenAPI -update
 	cd web && npm run --silent types
+
+# The examples are events that these tests have seen said.
+RECORD := UPDATE_EXAMPLES=1 go test -count 1
+
+.PHONY: examples
+examples: setup-test build ## Record the examples in docs/events.md anew.
+	$(step) 'recording what the program says'
+	TEST_BINARY=$(CURDIR)/$(BINARY) $(RECORD) -run TestEventsOfALife ./test/scenario
+	$(RECORD) -run 'TestGivenUpAtTheEnd$$' ./internal/streaming
+	$(RECORD) -run TestFailures/for_good/sqlite ./internal/postprocess
+	$(RECORD) -run TestProcessingFailed ./internal/video
+	$(RECORD) -run TestLifecycle/sqlite/too_short ./internal/pluginmanager
+	go test ./internal/event/schema -run Reference -update
 
 # ---- tests ----
 

@@ -42,6 +42,8 @@ require (
 
 require github.com/standard-webhooks/standard-webhooks/libraries v0.0.1
 
+require github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
+
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/bahlo/generic-list-go v0.2.0 // indirect

@@ -84,7 +84,7 @@ func (a *App) openEngines(ctx context.Context) error {
 		return fmt.Errorf("cleaning the object store: %w", err)
 	}
 	a.bus, err = bus.Open(ctx, bus.Config{
-		Dir: a.folder.bus(), Listen: a.cfg.Bus.Listen, Secret: a.secret, Logger: a.log,
+		Dir: a.folder.bus(), Listen: a.cfg.Bus.Listen, Secret: a.secret, Logger: a.log, Schemas: a.schemas,
 	})
 	if err != nil {
 		return err
@@ -130,5 +130,5 @@ func (a *App) isReady(ctx context.Context) error {
 
 // relay carries events from the database to the bus.
 func (a *App) relay() *store.Relay {
-	return &store.Relay{DB: a.db, Holder: a.nodeID, Publish: a.bus.Publish, Logger: a.log}
+	return &store.Relay{DB: a.db, Holder: a.nodeID, Publish: a.bus.Relay, Logger: a.log}
 }

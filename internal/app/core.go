@@ -8,6 +8,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/account"
 	"github.com/serverlessvideo/serverlessvideo/internal/channel"
 	"github.com/serverlessvideo/serverlessvideo/internal/config"
+	"github.com/serverlessvideo/serverlessvideo/internal/event/schema"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
@@ -19,6 +20,7 @@ type core struct {
 	folder   folder
 	nodeID   string
 	secret   []byte
+	schemas  *schema.Registry
 	db       *store.DB
 	accounts *account.Service
 	channels *channel.Service
@@ -28,7 +30,7 @@ type core struct {
 
 // openCore opens the data folder, whose lock the caller holds.
 func openCore(ctx context.Context, cfg config.Config, log *slog.Logger) (*core, error) {
-	c := &core{cfg: cfg, log: log, folder: folder(cfg.DataDir), realtime: &lateBus{}, audience: &lateAudience{}}
+	c := &core{cfg: cfg, log: log, folder: folder(cfg.DataDir), realtime: &lateBus{}, audience: &lateAudience{}, schemas: schema.New()}
 	var err error
 	if c.nodeID, err = c.folder.nodeID(); err != nil {
 		return nil, err
@@ -36,7 +38,7 @@ func openCore(ctx context.Context, cfg config.Config, log *slog.Logger) (*core, 
 	if c.secret, err = c.folder.secret(cfg.Secret); err != nil {
 		return nil, err
 	}
-	if c.db, err = store.Open(ctx, store.Config{Path: c.folder.appDB()}); err != nil {
+	if c.db, err = store.Open(ctx, store.Config{Path: c.folder.appDB(), Schemas: c.schemas}); err != nil {
 		return nil, err
 	}
 	if err := c.services(); err != nil {

@@ -35,6 +35,7 @@ func (a *App) newGateway() (*gateway.Gateway, error) {
 		return nil, err
 	}
 	a.services.register(g.API(), g.Mux())
+	schemaPages{a.schemas}.Register(g.API())
 	return g, nil
 }
 

@@ -18,6 +18,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/event/schema"
 )
 
 // Config says how the bus works. Zero values mean the defaults given.
@@ -27,6 +29,8 @@ type Config struct {
 	TLS    *tls.Config // for Listen; nil: plain TCP
 	Secret []byte      // nobody outside knows it, the same over restarts; needed with Listen
 	Logger *slog.Logger
+
+	Schemas *schema.Registry // that events are held to; nil: one of its own
 
 	MaxBytes      int64         // of stored events: 1 GiB; the oldest go first
 	AckWait       time.Duration // until an unfinished delivery is repeated: 30 s
@@ -47,6 +51,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.HandleTimeout, 10*time.Minute)
 	setDefault(&c.Concurrency, 8)
 	setDefault(&c.WriteDeadline, 10*time.Second)
+	if c.Schemas == nil {
+		c.Schemas = schema.New()
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -142,7 +142,7 @@ func TestFilters(t *testing.T) {
 	published := map[string]event.Envelope{
 		"deleted": deleted("v"),
 		"start":   event.New(event.StreamStateChange{EventName: event.StreamStart, ChannelName: "c", StreamID: "s"}),
-		"rec":     event.New(event.RecordingStateChange{RecordingStatus: event.RecordingEnd, ChannelName: "c", StreamID: "s"}),
+		"rec":     event.New(event.RecordingStateChange{RecordingStatus: event.RecordingEnd, ChannelName: "c", StreamID: "s", RecordingS3KeyPrefix: "recordings/c/s"}),
 		"answer":  event.New(event.PluginComplete{Plugin: "x", TaskToken: "t", Message: json.RawMessage(`{}`)}),
 	}
 	for _, e := range published {
@@ -440,6 +440,34 @@ func TestPublishRefuses(t *testing.T) {
 	cancel()
 	if err := b.Publish(ctx, deleted("v")); errs.CodeOf(err) != errs.Unavailable {
 		t.Errorf("cancelled: %v, want unavailable", err)
+	}
+}
+
+// An event of ours that breaks its schema is not said; what the outbox has is,
+// and what plugins answer.
+func TestPublishHoldsToSchemas(t *testing.T) {
+	b := open(t, testConfig(t))
+	broken := event.New(event.VideoDeleted{ID: "v"})
+	unknown := deleted("v")
+	unknown.DetailType = "VideoForgotten"
+	for e, want := range map[*event.Envelope]string{&broken: "detail.channel_name is empty", &unknown: "there is no event"} {
+		err := b.Publish(context.Background(), *e)
+		if errs.CodeOf(err) != errs.Invalid || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want invalid: %s", err, want)
+		}
+	}
+	var h heard
+	if err := b.Consume(context.Background(), h.consumer("all", event.Filter{})); err != nil {
+		t.Fatal(err)
+	}
+	foreign := event.New(event.PluginComplete{Plugin: "x", Message: json.RawMessage(`1`)})
+	publish(t, b, foreign)
+	if err := b.Relay(context.Background(), broken); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "both are heard", func() bool { return len(h.all()) == 2 })
+	if got := h.all(); !slices.Contains(got, broken.ID) || !slices.Contains(got, foreign.ID) {
+		t.Errorf("heard %v", got)
 	}
 }
 

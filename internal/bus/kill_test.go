@@ -47,7 +47,7 @@ func publishForEver(dir string) error {
 		return err
 	}
 	for {
-		e := event.New(event.VideoDeleted{ID: "v"})
+		e := event.New(event.VideoDeleted{ChannelName: "c", ID: "v"})
 		if err := b.Publish(context.Background(), e); err != nil {
 			return err
 		}

@@ -83,8 +83,14 @@ func (o *outside) next(t *testing.T, p bus.Plugin) (*nats.Msg, event.Envelope) {
 	return msg, e
 }
 
+func asked(video string) event.PluginVideo {
+	return event.PluginVideo{
+		ID: video, Channel: "c", CreatedAt: "2026-11-26T12:00:00Z", StreamURL: "https://tv.example/vod/" + video + "/master.m3u8",
+	}
+}
+
 func invoke(p bus.Plugin, video string) event.Envelope {
-	return event.New(event.PluginInvocation{Hook: p.Hook, Plugin: p.Name, TaskToken: "token-of-" + video, Video: event.PluginVideo{ID: video, Channel: "c"}})
+	return event.New(event.PluginInvocation{Hook: p.Hook, Plugin: p.Name, TaskToken: "token-of-" + video, Video: asked(video)})
 }
 
 func answer(p bus.Plugin) event.Envelope {
@@ -467,8 +473,8 @@ func TestPluginThatDoesNotReadIsCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(conn, "CONNECT {\"user\":%q,\"pass\":%q,\"verbose\":false}\r\nSUB _INBOX.a 1\r\nPUB %s _INBOX.a 13\r\n{\"batch\":200}\r\n", one.Name, one.Secret, pulls(one))
-	big := event.PluginInvocation{Hook: one.Hook, Plugin: one.Name, Video: event.PluginVideo{ID: "v"}, PluginData: event.PluginOutputs{
-		"preValidate": {{OutputKey: "x", OutputValue: json.RawMessage(`"` + strings.Repeat("x", 200<<10) + `"`)}}}}
+	big := event.PluginInvocation{Hook: one.Hook, Plugin: one.Name, TaskToken: "t", Video: asked("v"), PluginData: event.PluginOutputs{
+		"preValidate": {{OutputKey: "plugin-x", OutputValue: json.RawMessage(`"` + strings.Repeat("x", 200<<10) + `"`)}}}}
 	for range 28 {
 		publish(t, b, event.New(big))
 	}

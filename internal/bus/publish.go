@@ -14,6 +14,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/event/schema"
 )
 
 const (
@@ -24,9 +25,22 @@ const (
 
 // Publish stores the event; when it returns nil, the event survives a power
 // cut and reaches every consumer. It tries for 18 s or until ctx is done. An
-// event may be published again under its id. Errors: errs.Invalid (too large),
-// errs.Unavailable.
+// event may be published again under its id. Events of our own are held to
+// their schemas; answers of plugins are not, the plugin manager weighs them.
+// Errors: errs.Invalid (too large, breaks its schema), errs.Unavailable.
 func (b *Bus) Publish(ctx context.Context, e event.Envelope) error {
+	if !schema.IsAnswer(e) {
+		if err := b.cfg.Schemas.Check(e); err != nil {
+			return errs.Wrap(err, errs.Invalid, "the event is not what its schema says")
+		}
+	}
+	return b.Relay(ctx, e)
+}
+
+// Relay is Publish for events of the outbox, which were held to their schemas
+// when they were said: those of an older build may have broken the schemas of
+// today.
+func (b *Bus) Relay(ctx context.Context, e event.Envelope) error {
 	body, err := json.Marshal(e)
 	if err != nil {
 		return errs.Wrap(err, errs.Invalid, "the event cannot be encoded")

@@ -30,158 +30,162 @@ const (
 	RecordingSegmentLost = "Recording Segment Lost" // the object store did not take it in time
 )
 
+// Hooks returns the hooks at which plugins are asked, in the order in which they
+// run (contract, section 4).
+func Hooks() []string { return []string{"preValidate", "postValidate", "preMetadata", "postMetadata"} }
+
 // BroadcastUserCreated: somebody became a broadcaster.
 type BroadcastUserCreated struct {
-	Sub      string `json:"sub"`
-	Email    string `json:"email"`
-	Username string `json:"username"`
+	Sub      string `json:"sub" doc:"the account's id" minLength:"1"`
+	Email    string `json:"email" doc:"the confirmed address"`
+	Username string `json:"username" doc:"the friendly name that people see"`
 }
 
 // UserSuspended: somebody may not sign in any more.
 type UserSuspended struct {
-	Sub string `json:"sub"`
+	Sub string `json:"sub" doc:"the account's id" minLength:"1"`
 }
 
 // UserDeleted: somebody's account is gone.
 type UserDeleted struct {
-	Sub string `json:"sub"`
+	Sub string `json:"sub" doc:"the account's id" minLength:"1"`
 }
 
 // StreamStateChange: a live stream began, ended, starves or changed its input.
 type StreamStateChange struct {
-	EventName   string               `json:"event_name"`
-	ChannelName string               `json:"channel_name"`
-	StreamID    string               `json:"stream_id"`
-	Ingest      *IngestConfiguration `json:"ingest_configuration,omitempty"` // of "Ingest Configuration"
+	EventName   string               `json:"event_name" doc:"what happened: Starvation is no media for 2 s" enum:"Stream Start,Stream End,Starvation Start,Starvation End,Ingest Configuration"`
+	ChannelName string               `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
+	StreamID    string               `json:"stream_id" doc:"the stream, and later its video" pattern:"^[A-Za-z0-9_-]{1,128}$"`
+	Ingest      *IngestConfiguration `json:"ingest_configuration,omitempty" doc:"how the publisher sends; with Ingest Configuration only"`
 }
 
 // IngestConfiguration is how a publisher sends.
 type IngestConfiguration struct {
-	Protocol   string `json:"protocol"` // WHIP or RTMP
-	VideoCodec string `json:"video_codec"`
-	AudioCodec string `json:"audio_codec,omitempty"`
+	Protocol   string `json:"protocol" doc:"by which the media comes" enum:"WHIP,RTMP"`
+	VideoCodec string `json:"video_codec" doc:"such as H264"`
+	AudioCodec string `json:"audio_codec,omitempty" doc:"such as Opus or AAC; absent without sound"`
 }
 
 // RecordingStateChange: a recording began or ended. The duration is in ms of
 // media and stands on "Recording End" only.
 type RecordingStateChange struct {
-	RecordingStatus      string `json:"recording_status"`
-	ChannelName          string `json:"channel_name"`
-	StreamID             string `json:"stream_id"`
-	RecordingS3KeyPrefix string `json:"recording_s3_key_prefix"`
-	RecordingDurationMS  int64  `json:"recording_duration_ms"`
+	RecordingStatus      string `json:"recording_status" doc:"what happened; Recording Segment Lost: the object store did not take a segment in time" enum:"Recording Start,Recording End,Recording Segment Lost"`
+	ChannelName          string `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
+	StreamID             string `json:"stream_id" doc:"the stream, and later its video" pattern:"^[A-Za-z0-9_-]{1,128}$"`
+	RecordingS3KeyPrefix string `json:"recording_s3_key_prefix" doc:"under which key the recording lies in the object store; of a lost segment, its rendition" minLength:"1"`
+	RecordingDurationMS  int64  `json:"recording_duration_ms" doc:"length of the media in ms: of the recording at Recording End, of the segment at Recording Segment Lost, else 0" minimum:"0"`
 }
 
 // ViewCountUpdated: how many watch a live stream.
 type ViewCountUpdated struct {
-	StreamID    string `json:"stream_id"`
-	ChannelName string `json:"channel_name"`
-	ViewCount   int64  `json:"view_count"`
+	StreamID    string `json:"stream_id" doc:"the stream, and later its video" pattern:"^[A-Za-z0-9_-]{1,128}$"`
+	ChannelName string `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
+	ViewCount   int64  `json:"view_count" doc:"how many watch now" minimum:"0"`
 }
 
 // ChannelUpdated: a channel's public data changed.
 type ChannelUpdated struct {
-	ChannelName string `json:"channel_name"`
+	ChannelName string `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
 }
 
 // StreamKeyRotated: a channel has a new stream key.
 type StreamKeyRotated struct {
-	ChannelName string `json:"channel_name"`
+	ChannelName string `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
 }
 
 // MP4ProcessingStarted: a recording's MP4 is being made. Attempts count from 1;
 // there is another one when somebody asks for it after the last has failed.
 type MP4ProcessingStarted struct {
-	ChannelName string `json:"channel_name"`
-	ID          string `json:"id"`
-	Attempt     int    `json:"attempt,omitempty"`
+	ChannelName string `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
+	ID          string `json:"id" doc:"the video: the id of its stream" pattern:"^[A-Za-z0-9_-]{1,128}$"`
+	Attempt     int    `json:"attempt,omitempty" doc:"which try this is, from 1" minimum:"1"`
 }
 
 // MP4ProcessingComplete: a recording has its MP4. Compute says where it was
 // made: "local" or "worker". Notes are for the history: what could not be made
 // without failing the whole, such as a thumbnail without ffmpeg.
 type MP4ProcessingComplete struct {
-	ChannelName    string   `json:"channel_name"`
-	ID             string   `json:"id"`
-	Compute        string   `json:"compute"`
-	StreamURL      string   `json:"stream_url"`
-	PlaybackURL    string   `json:"playback_url"`
-	Thumbnail      string   `json:"thumbnail"`
-	Width          int      `json:"width"`
-	Height         int      `json:"height"`
-	DurationMillis int64    `json:"durationmillis"`
-	Size           int64    `json:"size"`
-	Storyboard     string   `json:"storyboard,omitempty"` // URL of its WebVTT
-	Codecs         []string `json:"codecs,omitempty"`     // RFC 6381, video first
-	Notes          []string `json:"notes,omitempty"`
+	ChannelName    string   `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
+	ID             string   `json:"id" doc:"the video: the id of its stream" pattern:"^[A-Za-z0-9_-]{1,128}$"`
+	Compute        string   `json:"compute" doc:"where it was made: in the node or on a worker" enum:"local,worker"`
+	StreamURL      string   `json:"stream_url" doc:"URL of the HLS playlist of the recording" pattern:"^https?://"`
+	PlaybackURL    string   `json:"playback_url" doc:"URL of the MP4" pattern:"^https?://"`
+	Thumbnail      string   `json:"thumbnail" doc:"URL of the picture; empty when none could be made" pattern:"^(https?://.*)?$"`
+	Width          int      `json:"width" doc:"of the picture, in pixels; 0 when unknown" minimum:"0"`
+	Height         int      `json:"height" doc:"of the picture, in pixels; 0 when unknown" minimum:"0"`
+	DurationMillis int64    `json:"durationmillis" doc:"length in ms" minimum:"0"`
+	Size           int64    `json:"size" doc:"of the MP4, in bytes" minimum:"0"`
+	Storyboard     string   `json:"storyboard,omitempty" doc:"URL of the WebVTT with the previews on the time line" pattern:"^https?://"`
+	Codecs         []string `json:"codecs,omitempty" doc:"of the MP4, as RFC 6381 writes them, video first"`
+	Notes          []string `json:"notes,omitempty" doc:"what could not be made without failing the whole, in words for people"`
 }
 
 // MP4ProcessingFailed: a recording's MP4 could not be made at this attempt.
 type MP4ProcessingFailed struct {
-	ChannelName string `json:"channel_name"`
-	ID          string `json:"id"`
-	Reason      string `json:"reason"`
-	Attempt     int    `json:"attempt,omitempty"`
+	ChannelName string `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
+	ID          string `json:"id" doc:"the video: the id of its stream" pattern:"^[A-Za-z0-9_-]{1,128}$"`
+	Reason      string `json:"reason" doc:"why, in words for people"`
+	Attempt     int    `json:"attempt,omitempty" doc:"which try this is, from 1" minimum:"1"`
 }
 
 // VideoDeleted: a video's row and files are gone.
 type VideoDeleted struct {
-	ChannelName string `json:"channel_name"`
-	ID          string `json:"id"`
+	ChannelName string `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
+	ID          string `json:"id" doc:"the video: the id of its stream" pattern:"^[A-Za-z0-9_-]{1,128}$"`
 }
 
 // Author is whose video it is, by the name that people see.
 type Author struct {
-	Username string `json:"username"`
+	Username string `json:"username" doc:"the friendly name that people see"`
 }
 
 // RecordingReadyEvent: a recording has its files; the plugins may begin. Its
 // author is a plain string, as plugins of the original expect.
 type RecordingReadyEvent struct {
-	RecordingStatus      string `json:"recording_status"`
-	RecordingS3KeyPrefix string `json:"recording_s3_key_prefix"`
-	StreamURL            string `json:"stream_url"`
-	PlaybackURL          string `json:"playback_url"`
-	Thumbnail            string `json:"thumbnail"`
-	ChannelName          string `json:"channel_name"`
-	ID                   string `json:"id"`
-	CreatedAt            string `json:"createdAt"`
-	DurationMillis       int64  `json:"durationmillis"`
-	Author               string `json:"author"`
-	Height               int    `json:"height"`
-	Width                int    `json:"width"`
+	RecordingStatus      string `json:"recording_status" doc:"always the same" enum:"Recording Ready"`
+	RecordingS3KeyPrefix string `json:"recording_s3_key_prefix" doc:"under which key the recording lies in the object store"`
+	StreamURL            string `json:"stream_url" doc:"URL of the HLS playlist of the recording" pattern:"^https?://"`
+	PlaybackURL          string `json:"playback_url" doc:"URL of the MP4; empty while there is none" pattern:"^(https?://.*)?$"`
+	Thumbnail            string `json:"thumbnail" doc:"URL of the picture; empty when none could be made" pattern:"^(https?://.*)?$"`
+	ChannelName          string `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
+	ID                   string `json:"id" doc:"the video: the id of its stream" pattern:"^[A-Za-z0-9_-]{1,128}$"`
+	CreatedAt            string `json:"createdAt" doc:"when the broadcast ended, RFC 3339 in UTC" format:"date-time"`
+	DurationMillis       int64  `json:"durationmillis" doc:"length in ms" minimum:"0"`
+	Author               string `json:"author" doc:"whose video it is, by the name that people see: a plain string, as plugins of the original expect"`
+	Height               int    `json:"height" doc:"of the picture, in pixels; 0 when unknown" minimum:"0"`
+	Width                int    `json:"width" doc:"of the picture, in pixels; 0 when unknown" minimum:"0"`
 }
 
 // LifeCycleStarted: the plugins of a video begin.
 type LifeCycleStarted struct {
-	ID             string `json:"id"`
-	ChannelName    string `json:"channel_name"`
-	PlaybackURL    string `json:"playback_url"`
-	StreamURL      string `json:"stream_url"`
-	Thumbnail      string `json:"thumbnail"`
-	CreatedAt      string `json:"createdAt"`
-	DurationMillis int64  `json:"durationmillis"`
-	Height         int    `json:"height"`
-	Width          int    `json:"width"`
+	ID             string `json:"id" doc:"the video: the id of its stream" pattern:"^[A-Za-z0-9_-]{1,128}$"`
+	ChannelName    string `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
+	PlaybackURL    string `json:"playback_url" doc:"URL of the MP4; empty while there is none" pattern:"^(https?://.*)?$"`
+	StreamURL      string `json:"stream_url" doc:"URL of the HLS playlist of the recording" pattern:"^https?://"`
+	Thumbnail      string `json:"thumbnail" doc:"URL of the picture; empty when none could be made" pattern:"^(https?://.*)?$"`
+	CreatedAt      string `json:"createdAt" doc:"when the broadcast ended, RFC 3339 in UTC" format:"date-time"`
+	DurationMillis int64  `json:"durationmillis" doc:"length in ms" minimum:"0"`
+	Height         int    `json:"height" doc:"of the picture, in pixels; 0 when unknown" minimum:"0"`
+	Width          int    `json:"width" doc:"of the picture, in pixels; 0 when unknown" minimum:"0"`
 }
 
 // PluginVideo is what a plugin is told about its video.
 type PluginVideo struct {
-	ID                   string `json:"id"`
-	Channel              string `json:"channel"`
-	Author               Author `json:"author"`
-	CreatedAt            string `json:"createdAt"`
-	DurationMillis       int64  `json:"durationmillis"`
-	Thumbnail            string `json:"thumbnail"`
-	PlaybackURL          string `json:"playbackUrl"`
-	StreamURL            string `json:"streamUrl"`
-	RecordingS3KeyPrefix string `json:"recording_s3_key_prefix"`
+	ID                   string `json:"id" doc:"the video: the id of its stream" pattern:"^[A-Za-z0-9_-]{1,128}$"`
+	Channel              string `json:"channel" doc:"the channel: its owner's sub" minLength:"1"`
+	Author               Author `json:"author" doc:"whose video it is"`
+	CreatedAt            string `json:"createdAt" doc:"when the broadcast ended, RFC 3339 in UTC" format:"date-time"`
+	DurationMillis       int64  `json:"durationmillis" doc:"length in ms" minimum:"0"`
+	Thumbnail            string `json:"thumbnail" doc:"URL of the picture; empty when none could be made" pattern:"^(https?://.*)?$"`
+	PlaybackURL          string `json:"playbackUrl" doc:"URL of the MP4; empty while there is none" pattern:"^(https?://.*)?$"`
+	StreamURL            string `json:"streamUrl" doc:"URL of the HLS playlist of the recording" pattern:"^https?://"`
+	RecordingS3KeyPrefix string `json:"recording_s3_key_prefix" doc:"under which key the recording lies in the object store"`
 }
 
 // PluginOutput is one plugin's answer, kept under "plugin-{name}".
 type PluginOutput struct {
-	OutputKey   string          `json:"OutputKey"`
-	OutputValue json.RawMessage `json:"OutputValue"`
+	OutputKey   string          `json:"OutputKey" doc:"plugin- and the plugin's name" pattern:"^plugin-"`
+	OutputValue json.RawMessage `json:"OutputValue" doc:"what the plugin answered: any JSON"`
 }
 
 // PluginOutputs is what the plugins of each hook answered, in the order of
@@ -193,9 +197,9 @@ type PluginOutputs map[string][]PluginOutput
 type PluginInvocation struct {
 	Hook       string        `json:"-"`
 	Plugin     string        `json:"-"`
-	Video      PluginVideo   `json:"video"`
-	TaskToken  string        `json:"taskToken"`
-	PluginData PluginOutputs `json:"pluginData,omitempty"`
+	Video      PluginVideo   `json:"video" doc:"what the plugin is asked about"`
+	TaskToken  string        `json:"taskToken" doc:"names the task, once; a secret of the plugin asked, (masked) wherever else events are shown" minLength:"1"`
+	PluginData PluginOutputs `json:"pluginData,omitempty" doc:"what the plugins of the hooks before answered, in the order of registration; absent at preValidate"`
 }
 
 // PluginComplete is a plugin's answer. Plugin names who answers: on the bus it
@@ -203,19 +207,19 @@ type PluginInvocation struct {
 // for the subject alone: what is answered is decided by the token.
 type PluginComplete struct {
 	Plugin    string          `json:"-"`
-	ID        string          `json:"id,omitempty"`
-	TaskToken string          `json:"TaskToken"`
-	Message   json.RawMessage `json:"Message"`
+	ID        string          `json:"id,omitempty" doc:"the video, for filters; what is answered is decided by the token"`
+	TaskToken string          `json:"TaskToken" doc:"the taskToken of the invocation; (masked) wherever events are shown" minLength:"1"`
+	Message   json.RawMessage `json:"Message" doc:"the plugin's output, at most 20 kB; validators answer valid and reason, the others any JSON"`
 }
 
 // PluginFailed: one plugin did not do its work; the lifecycle knows what to do.
 type PluginFailed struct {
-	ID          string `json:"id"`
-	ChannelName string `json:"channel_name"`
-	Message     string `json:"Message"`
-	ExecutionID string `json:"ExecutionId"`
-	Plugin      string `json:"plugin"`
-	Hook        string `json:"hook"`
+	ID          string `json:"id" doc:"the video: the id of its stream" pattern:"^[A-Za-z0-9_-]{1,128}$"`
+	ChannelName string `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
+	Message     string `json:"Message" doc:"why, in words for people"`
+	ExecutionID string `json:"ExecutionId" doc:"the lifecycle's flow" minLength:"1"`
+	Plugin      string `json:"plugin" doc:"the plugin's name" minLength:"1"`
+	Hook        string `json:"hook" doc:"the hook at which it was asked" enum:"preValidate,postValidate,preMetadata,postMetadata"`
 }
 
 // LifeCycleResult is what the plugins made of a video: their outputs by hook
@@ -281,19 +285,19 @@ func (r *LifeCycleResult) UnmarshalJSON(b []byte) error {
 
 // Lifecycle is what LifeCycleComplete and VideoStatusUpdated have in common.
 type Lifecycle struct {
-	ID                   string          `json:"id"`
-	ChannelName          string          `json:"channel_name"`
-	PlaybackURL          string          `json:"playback_url"`
-	StreamURL            string          `json:"stream_url"`
-	Thumbnail            string          `json:"thumbnail"`
-	CreatedAt            string          `json:"createdAt"`
-	DurationMillis       int64           `json:"durationmillis"`
-	Height               int             `json:"height"`
-	Width                int             `json:"width"`
-	RecordingS3KeyPrefix string          `json:"recording_s3_key_prefix"`
-	Author               Author          `json:"author"`
-	Plugins              LifeCycleResult `json:"plugins"`
-	WorkflowExecutionID  string          `json:"pluginLifecycleWorkflowExecutionId"`
+	ID                   string          `json:"id" doc:"the video: the id of its stream" pattern:"^[A-Za-z0-9_-]{1,128}$"`
+	ChannelName          string          `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
+	PlaybackURL          string          `json:"playback_url" doc:"URL of the MP4; empty while there is none" pattern:"^(https?://.*)?$"`
+	StreamURL            string          `json:"stream_url" doc:"URL of the HLS playlist of the recording" pattern:"^https?://"`
+	Thumbnail            string          `json:"thumbnail" doc:"URL of the picture; empty when none could be made" pattern:"^(https?://.*)?$"`
+	CreatedAt            string          `json:"createdAt" doc:"when the broadcast ended, RFC 3339 in UTC" format:"date-time"`
+	DurationMillis       int64           `json:"durationmillis" doc:"length in ms" minimum:"0"`
+	Height               int             `json:"height" doc:"of the picture, in pixels; 0 when unknown" minimum:"0"`
+	Width                int             `json:"width" doc:"of the picture, in pixels; 0 when unknown" minimum:"0"`
+	RecordingS3KeyPrefix string          `json:"recording_s3_key_prefix" doc:"under which key the recording lies in the object store"`
+	Author               Author          `json:"author" doc:"whose video it is"`
+	Plugins              LifeCycleResult `json:"plugins" doc:"what came of the hooks"`
+	WorkflowExecutionID  string          `json:"pluginLifecycleWorkflowExecutionId" doc:"the lifecycle's flow; empty when none was run for this"`
 }
 
 // LifeCycleComplete: all hooks of a video have run, or one ended it.
@@ -303,9 +307,9 @@ type LifeCycleComplete struct{ Lifecycle }
 // are those that the plugins gave it.
 type VideoStatusUpdated struct {
 	Lifecycle
-	Status string   `json:"status"`
-	Title  string   `json:"title,omitempty"`
-	Tags   []string `json:"tags,omitempty"`
+	Status string   `json:"status" doc:"what the video is now" enum:"valid,invalid,failed"`
+	Title  string   `json:"title,omitempty" doc:"what the broadcaster called it, else what plugins did"`
+	Tags   []string `json:"tags,omitempty" doc:"those of the broadcaster, else those of plugins"`
 }
 
 func (BroadcastUserCreated) EventSource() string  { return SourceAuth }

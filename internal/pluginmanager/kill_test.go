@@ -222,7 +222,10 @@ func TestKilledInMidLifecycle(t *testing.T) {
 			for i := range videos {
 				id := fmt.Sprintf("st-%d", i)
 				for _, d := range []event.Detail{
-					event.MP4ProcessingComplete{ChannelName: "alice", ID: id, DurationMillis: 12_000},
+					event.MP4ProcessingComplete{
+						ChannelName: "alice", ID: id, Compute: "local", DurationMillis: 12_000,
+						StreamURL: "https://x/s", PlaybackURL: "https://x/p",
+					},
 					event.RecordingStateChange{
 						RecordingStatus: event.RecordingEnd, ChannelName: "alice", StreamID: id,
 						RecordingS3KeyPrefix: "recordings/alice/" + id,

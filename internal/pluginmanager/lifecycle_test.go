@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/event/eventtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager"
 )
 
@@ -145,6 +146,11 @@ func tooShortIsInvalid(t *testing.T, r *rig) {
 		Status: "invalid", Cause: "plugin-duration_plugin", Plugin: "duration_plugin", Hook: "preValidate",
 		Reason: "the video is 4.2 s long; it must be longer than 10 s",
 	}
+	eventtest.Example(t, "LifeCycleComplete.invalid", r.events("LifeCycleComplete")[0],
+		r.id("st-1"), "st-01jdmq8x4rv3k5w7y9a2c4e6gh", "alice", "01jdmq7b2p0s8t6v4x1z3a5c7e",
+		"https://x/s", "https://tv.example.com/vod/st-01jdmq8x4rv3k5w7y9a2c4e6gh/master.m3u8",
+		"https://x/p", "https://tv.example.com/vod/st-01jdmq8x4rv3k5w7y9a2c4e6gh/video.mp4",
+		"https://x/t", "https://tv.example.com/vod/st-01jdmq8x4rv3k5w7y9a2c4e6gh/thumbnail.jpg")
 	got := d.Plugins
 	if keys := keys(got.Outputs["preValidate"]); len(keys) != 1 || len(got.Outputs) != 1 {
 		t.Errorf("outputs %v", got.Outputs)

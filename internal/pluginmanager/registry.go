@@ -22,7 +22,7 @@ const (
 )
 
 // hooks returns the hooks in the order in which they run.
-func hooks() []string { return []string{preValidate, postValidate, preMetadata, postMetadata} }
+func hooks() []string { return event.Hooks() }
 
 // hookLimit is how long a plugin has at a hook if it did not register less; 0
 // when there is no such hook.

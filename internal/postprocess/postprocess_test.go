@@ -18,6 +18,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/event/eventtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
 	"github.com/serverlessvideo/serverlessvideo/internal/postprocess"
 )
@@ -225,6 +226,8 @@ func TestFailures(t *testing.T) {
 					if state != "failed" || reason != tt.reason {
 						t.Errorf("the job is %s: %s", state, reason)
 					}
+					all := n.said(t)
+					eventtest.Example(t, "MP4ProcessingFailed", all[len(all)-1], `"chan"`, `"01jdmq7b2p0s8t6v4x1z3a5c7e"`)
 				}
 				emptyWorkDir(t, p)
 			})

@@ -86,7 +86,7 @@ func TestWhoIsToldWhat(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := event.New(tt.say)
 			for range 2 { // published twice, told once
-				if err := r.bus.Publish(context.Background(), e); err != nil {
+				if err := r.bus.Relay(context.Background(), e); err != nil {
 					t.Fatal(err)
 				}
 			}

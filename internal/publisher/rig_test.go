@@ -120,10 +120,12 @@ func start(t testing.TB, change func(*publisher.Config)) *rig {
 	return r
 }
 
+// say says events as they come out of the outbox. Most of these are not whole:
+// who is told what does not depend on the rest.
 func (r *rig) say(t testing.TB, details ...event.Detail) {
 	t.Helper()
 	for _, d := range details {
-		if err := r.bus.Publish(context.Background(), event.New(d)); err != nil {
+		if err := r.bus.Relay(context.Background(), event.New(d)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -24,8 +24,8 @@ type dialect struct {
 	isUnique func(error) bool
 }
 
-// schema is the PostgreSQL schema of all services' tables.
-const schema = "app"
+// tables is the PostgreSQL schema of all services' tables.
+const tables = "app"
 
 func (db *DB) openSQLite(path string) error {
 	write, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate"))
@@ -67,10 +67,10 @@ func (db *DB) openPostgres(ctx context.Context, dsn string) error {
 	if err != nil {
 		return fmt.Errorf("the database URL: %w", err)
 	}
-	cfg.RuntimeParams["search_path"] = schema
+	cfg.RuntimeParams["search_path"] = tables
 	pool := stdlib.OpenDB(*cfg)
 	pool.SetMaxOpenConns(16)
-	if _, err := pool.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+schema); err != nil {
+	if _, err := pool.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+tables); err != nil {
 		return errors.Join(fmt.Errorf("connecting to the database: %w", err), pool.Close())
 	}
 	db.write, db.read = pool, pool

@@ -8,14 +8,20 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 )
 
 // Emit says events with the transaction: they reach the bus, soon after the
 // commit, if and only if it commits. Saying an event id again while it waits
-// does nothing.
+// does nothing. An event that breaks its schema is refused here, where its
+// author learns of it: what is in the outbox is published as it stands, for an
+// older build may have said it. Errors: errs.Internal.
 func (tx *Tx) Emit(ctx context.Context, events ...event.Envelope) error {
 	for _, e := range events {
+		if err := tx.db.schemas.Check(e); err != nil {
+			return errs.Wrap(err, errs.Internal, "an event cannot be said")
+		}
 		body, err := json.Marshal(e)
 		if err != nil {
 			return fmt.Errorf("encoding %s: %w", e.DetailType, err)

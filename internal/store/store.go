@@ -15,6 +15,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/event/schema"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 )
 
@@ -24,8 +25,9 @@ var migrations embed.FS
 // Config says which database is used: PostgreSQL when URL is set, else the
 // SQLite file at Path.
 type Config struct {
-	Path string
-	URL  string
+	Path    string
+	URL     string
+	Schemas *schema.Registry // that events are held to; nil: one of its own
 }
 
 // DB is the open database with all services' tables.
@@ -34,12 +36,16 @@ type DB struct {
 	dialect     dialect
 	sequence    *id.Sequence
 	wake        chan struct{}
+	schemas     *schema.Registry
 }
 
 // Open opens the database, making it if it is a file that does not exist, and
 // brings its tables up to date.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	db := &DB{sequence: id.NewSequence(), wake: make(chan struct{}, 1)}
+	db := &DB{sequence: id.NewSequence(), wake: make(chan struct{}, 1), schemas: cfg.Schemas}
+	if db.schemas == nil {
+		db.schemas = schema.New()
+	}
 	var err error
 	if cfg.URL != "" {
 		err = db.openPostgres(ctx, cfg.URL)

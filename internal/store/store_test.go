@@ -2,9 +2,11 @@ package store_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
@@ -61,6 +64,42 @@ func waitFor(t *testing.T, what string, done func() bool) {
 
 func numbered(i int) event.Envelope {
 	return event.NewWithID(fmt.Sprintf("e%03d", i), event.ChannelUpdated{ChannelName: "c"})
+}
+
+// Who says an event that breaks its schema learns of it, and nothing of the
+// transaction stays. What an older build left in the outbox goes out.
+func TestEmitHoldsToSchemas(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx := context.Background()
+		broken := event.New(event.ChannelUpdated{})
+		err := db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.Emit(ctx, numbered(1), broken) })
+		if errs.CodeOf(err) != errs.Internal || !strings.Contains(err.Error(), "detail.channel_name is empty") {
+			t.Errorf("%v", err)
+		}
+		if n, err := db.Pending(ctx); err != nil || n != 0 {
+			t.Errorf("%d events wait, %v", n, err)
+		}
+		body, err := json.Marshal(broken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.ExecContext(ctx, `INSERT INTO outbox (seq, event_id, body) VALUES ('0', $1, $2)`, broken.ID, string(body))
+			if err != nil {
+				return err
+			}
+			return tx.Emit(ctx, numbered(1))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &bus{}
+		relay(t, db, "n1", b)
+		waitFor(t, "both are published", func() bool { return len(b.published()) == 2 })
+		if got := b.published(); got[0] != broken.ID {
+			t.Errorf("published %v", got)
+		}
+	})
 }
 
 func TestOutboxKeepsOrderAndFollowsTheCommit(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/event/eventtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/hls/hlstest"
 )
@@ -354,6 +355,8 @@ func TestGivenUpAtTheEnd(t *testing.T) {
 	said := 0
 	for _, e := range s.needs.Bus.(*saidBus).said {
 		if strings.Contains(string(e.Detail), event.RecordingSegmentLost) {
+			eventtest.Example(t, "Recording-State-Change.recording-segment-lost", e,
+				`"c"`, `"01jdmq7b2p0s8t6v4x1z3a5c7e"`, "recordings/c/", "recordings/01jdmq7b2p0s8t6v4x1z3a5c7e/")
 			said++
 		}
 	}

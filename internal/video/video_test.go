@@ -16,6 +16,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/event/eventtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/gateway/apitest"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
@@ -156,7 +157,12 @@ func mp4Failed(id string) event.Envelope {
 }
 
 func lifecycleComplete(id string, result event.LifeCycleResult) event.Envelope {
-	return event.New(event.LifeCycleComplete{Lifecycle: event.Lifecycle{ID: id, ChannelName: "alice", Plugins: result}})
+	return event.New(event.LifeCycleComplete{Lifecycle: eventtest.Lifecycle(id, "alice", result)})
+}
+
+// exampleIDs are what stands in the examples of events for the ids of these tests.
+func exampleIDs() []string {
+	return []string{"st-1", "st-01jdmq8x4rv3k5w7y9a2c4e6gh", "alice", "01jdmq7b2p0s8t6v4x1z3a5c7e", "https://x/", "https://tv.example.com/"}
 }
 
 // publish takes a video to its end.
@@ -246,7 +252,9 @@ func TestAnyOrder(t *testing.T) {
 			e := lifecycleComplete(idOf(i), event.LifeCycleResult{})
 			wg.Go(func() { f.hear(e) })
 			wg.Go(func() { f.hear(e) })
-			wg.Go(func() { f.hear(lifecycleComplete(idOf(i), event.LifeCycleResult{Status: event.StatusValid})) })
+			wg.Go(func() {
+				f.hear(lifecycleComplete(idOf(i), event.LifeCycleResult{Outputs: event.PluginOutputs{"preValidate": {}}}))
+			})
 		}
 		wg.Wait()
 		valid := 0
@@ -296,6 +304,7 @@ func TestProcessingFailed(t *testing.T) {
 				if d.Status != "failed" || d.Plugins.Reason != "no key frame" || d.Author.Username != "brave-otter" || d.PlaybackURL != "" {
 					t.Errorf("update %+v", d)
 				}
+				eventtest.Example(t, "VideoStatusUpdated.failed", updates[0], exampleIDs()...)
 				if v := f.get(as("alice"), "st-1"); v.Status != "failed" || v.Reason != "no key frame" {
 					t.Errorf("video %+v", v)
 				}

@@ -7,10 +7,12 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/event/schema"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
@@ -33,9 +35,16 @@ func EachConfig(t *testing.T, test func(t *testing.T, cfg store.Config)) {
 	})
 }
 
+// schemas are the same for all databases of a test process: making them takes
+// longer than opening one.
+var schemas = sync.OnceValue(schema.New)
+
 // Open opens a database until the end of the test.
 func Open(t testing.TB, cfg store.Config) *store.DB {
 	t.Helper()
+	if cfg.Schemas == nil {
+		cfg.Schemas = schemas()
+	}
 	db, err := store.Open(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -279,6 +279,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/events/schemas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All types of events, in the order of a video's life
+         * @description They are few: all are on one page.
+         */
+        get: operations["list-event-types"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/events/schemas/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The JSON Schema (2020-12) of a type of event, with examples */
+        get: operations["get-event-schema"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/plugins": {
         parameters: {
             query?: never;
@@ -694,6 +731,19 @@ export interface components {
              */
             tries: number;
         };
+        EventType: {
+            description: string;
+            /** @description of plugins with {hook} and {plugin} in it */
+            detailType: string;
+            /** @description of its schema */
+            name: string;
+            /** @description path of its JSON Schema */
+            schema: string;
+            /** @description of plugins with {plugin} in it */
+            source: string;
+            /** @description when it is said, in Markdown */
+            when: string;
+        };
         Health: {
             /** @description what the broadcaster could do better */
             advice: string[];
@@ -757,6 +807,16 @@ export interface components {
              */
             count: number;
             data: components["schemas"]["DeliveryView"][];
+            /** @description offset of the next page; absent on the last */
+            nextPage?: string;
+        };
+        ListEventType: {
+            /**
+             * Format: int64
+             * @description rows on this page
+             */
+            count: number;
+            data: components["schemas"]["EventType"][];
             /** @description offset of the next page; absent on the last */
             nextPage?: string;
         };
@@ -1840,6 +1900,67 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListPublicChannel"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-event-types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListEventType"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-event-schema": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
                 };
             };
             /** @description What went wrong */
