@@ -99,7 +99,7 @@ func start(b testing.TB, cfg store.Config, builtIns []pluginmanager.BuiltIn) *no
 // benchmark in a node's order.
 func (n *node) background(log *slog.Logger) {
 	live, cancel := context.WithCancel(context.Background())
-	relay := &store.Relay{DB: n.db, Holder: "n1", Publish: n.bus.Publish, Logger: log}
+	relay := &store.Relay{DB: n.db, Holder: "n1", Publish: n.bus.Publish, PublishAll: n.bus.PublishAll, Logger: log}
 	var wg sync.WaitGroup
 	for _, run := range []func(context.Context){relay.Run, n.videos.Run, n.plugins.Run, n.history.Run, n.rules.Run} {
 		wg.Go(func() { run(live) })
