@@ -71,9 +71,11 @@ func BenchmarkLifecycle(b *testing.B) {
 		l := newLifecycles(n)
 		l.run() // everything is warm
 		var took []time.Duration
+		began := used()
 		for b.Loop() {
 			took = append(took, l.run())
 		}
+		b.ReportMetric(float64((used()-began).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 		report(b, took)
 	})
 }
@@ -95,6 +97,7 @@ func BenchmarkLifecycles(b *testing.B) {
 		}
 		close(left)
 		b.ResetTimer()
+		began := used()
 		for range atOnce {
 			wg.Go(func() {
 				for range left {
@@ -107,6 +110,7 @@ func BenchmarkLifecycles(b *testing.B) {
 		}
 		wg.Wait()
 		b.StopTimer()
+		b.ReportMetric(float64((used()-began).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 		report(b, took)
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lifecycles/s")
 	})

@@ -42,18 +42,18 @@ type node struct {
 }
 
 // on runs a benchmark on a node of each database.
-func on(b *testing.B, builtIns []pluginmanager.BuiltIn, run func(b *testing.B, n *node)) {
+func on(b *testing.B, plugins pluginmanager.Options, run func(b *testing.B, n *node)) {
 	b.Helper()
 	b.Run("sqlite", func(b *testing.B) {
-		run(b, start(b, store.Config{Path: filepath.Join(b.TempDir(), "app.db")}, builtIns))
+		run(b, start(b, store.Config{Path: filepath.Join(b.TempDir(), "app.db")}, plugins))
 	})
 	b.Run("postgres", func(b *testing.B) {
-		run(b, start(b, store.Config{URL: storetest.SyncedPostgresURL(b)}, builtIns))
+		run(b, start(b, store.Config{URL: storetest.SyncedPostgresURL(b)}, plugins))
 	})
 }
 
 // start runs a node until the end of the benchmark.
-func start(b testing.TB, cfg store.Config, builtIns []pluginmanager.BuiltIn) *node {
+func start(b testing.TB, cfg store.Config, plugins pluginmanager.Options) *node {
 	b.Helper()
 	ctx := context.Background()
 	log := slog.New(slog.NewTextHandler(b.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -79,9 +79,8 @@ func start(b testing.TB, cfg store.Config, builtIns []pluginmanager.BuiltIn) *no
 	n.history = history.New(n.db, n.videos, log)
 	n.rules, err = rules.New(rules.Config{DB: n.db, Logger: log, Secret: secret, Node: "n1"})
 	must()
-	n.plugins, err = pluginmanager.New(pluginmanager.Options{
-		DB: n.db, Flows: n.flows, Videos: n.videos, BuiltIns: builtIns, Metrics: prometheus.NewRegistry(), Logger: log,
-	})
+	plugins.DB, plugins.Flows, plugins.Videos, plugins.Metrics, plugins.Logger = n.db, n.flows, n.videos, prometheus.NewRegistry(), log
+	n.plugins, err = pluginmanager.New(plugins)
 	must()
 	err = n.plugins.Start(ctx)
 	must()
@@ -142,12 +141,12 @@ func (n *node) hear(c event.Consumer) {
 }
 
 // instant returns plugins that answer at once, as many for each hook.
-func instant(each int) []pluginmanager.BuiltIn {
-	var all []pluginmanager.BuiltIn
+func instant(each int) pluginmanager.Options {
+	var all pluginmanager.Options
 	for _, hook := range []string{"preValidate", "postValidate", "preMetadata", "postMetadata"} {
 		for i := range each {
 			manifest, _ := json.Marshal(pluginmanager.Manifest{Name: fmt.Sprintf("%s%d", hook, i), EventHook: hook})
-			all = append(all, pluginmanager.BuiltIn{Manifest: manifest, Run: func(context.Context, string, []byte) ([]byte, error) {
+			all.BuiltIns = append(all.BuiltIns, pluginmanager.BuiltIn{Manifest: manifest, Run: func(context.Context, string, []byte) ([]byte, error) {
 				return []byte(`{"valid":true,"tags":["one","two"]}`), nil
 			}})
 		}

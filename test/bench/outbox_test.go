@@ -10,6 +10,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
+	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
@@ -42,7 +43,7 @@ const rate = 200
 // From the commit of an event to its consumer, who writes a receipt, at 200
 // events a second.
 func BenchmarkOutbox(b *testing.B) {
-	on(b, nil, func(b *testing.B, n *node) {
+	on(b, pluginmanager.Options{}, func(b *testing.B, n *node) {
 		var mu sync.Mutex
 		heard := map[string]time.Time{}
 		all := make(chan struct{}, 1)
