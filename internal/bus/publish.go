@@ -39,16 +39,14 @@ func (b *Bus) Publish(ctx context.Context, e event.Envelope) error {
 // the others may not be. When it tries again, what came after a failure may be
 // stored before it.
 func (b *Bus) PublishAll(ctx context.Context, events []event.Envelope) (int, error) {
-	msgs := make([]*nats.Msg, len(events))
-	for i, e := range events {
-		msg, err := b.message(e)
-		if err != nil {
-			if i > 0 {
-				return b.PublishAll(ctx, events[:i])
-			}
-			return 0, err
+	var msgs []*nats.Msg
+	var invalid error
+	for _, e := range events {
+		var msg *nats.Msg
+		if msg, invalid = b.message(e); invalid != nil {
+			break // those before it are published
 		}
-		msgs[i] = msg
+		msgs = append(msgs, msg)
 	}
 	done := 0
 	err := b.persist(ctx, func(ctx context.Context) error {
@@ -56,6 +54,9 @@ func (b *Bus) PublishAll(ctx context.Context, events []event.Envelope) (int, err
 		done += n
 		return err
 	})
+	if err == nil {
+		err = invalid
+	}
 	return done, err
 }
 
