@@ -130,5 +130,5 @@ func (a *App) isReady(ctx context.Context) error {
 
 // relay carries events from the database to the bus.
 func (a *App) relay() *store.Relay {
-	return &store.Relay{DB: a.db, Holder: a.nodeID, Publish: a.bus.Relay, Logger: a.log}
+	return &store.Relay{DB: a.db, Holder: a.nodeID, Publish: a.bus.Relay, PublishAll: a.bus.RelayAll, Logger: a.log}
 }

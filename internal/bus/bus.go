@@ -123,7 +123,7 @@ func (b *Bus) connect(ctx context.Context) error {
 		return fmt.Errorf("connecting to the bus: %w", err)
 	}
 	b.nc = nc
-	if b.js, err = jetstream.New(nc); err != nil {
+	if b.js, err = jetstream.New(nc, jetstream.WithPublishAsyncTimeout(publishAttempt)); err != nil {
 		return err
 	}
 	if b.events, err = b.makeStreams(ctx); err != nil {

@@ -472,6 +472,34 @@ func TestPublishHoldsToSchemas(t *testing.T) {
 }
 
 // The largest event that may be said is carried.
+func TestRelayAll(t *testing.T) {
+	b := open(t, bus.Config{})
+	var h heard
+	c := h.consumer("c", event.Filter{})
+	if err := b.Consume(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	var events []event.Envelope
+	for i := range 100 {
+		events = append(events, deleted(fmt.Sprintf("v%d", i)))
+	}
+	for _, part := range [][]event.Envelope{events[:40], events[20:], nil} { // some again
+		if n, err := b.RelayAll(context.Background(), part); err != nil || n != len(part) {
+			t.Fatalf("%d of %d, %v", n, len(part), err)
+		}
+	}
+	large := event.New(event.VideoDeleted{ChannelName: strings.Repeat("c", event.MaxSize), ID: "v"})
+	if n, err := b.RelayAll(context.Background(), []event.Envelope{deleted("before"), large, deleted("after")}); n != 1 || err == nil {
+		t.Errorf("with one that is too large: %d, %v", n, err)
+	}
+	eventually(t, "all are heard", func() bool { return len(h.all()) >= 101 })
+	got := h.all()
+	slices.Sort(got)
+	if n := len(slices.Compact(got)); n != 101 || len(got) != 101 {
+		t.Errorf("%d events, %d of them different, want 101", len(got), n)
+	}
+}
+
 func TestLargestEvent(t *testing.T) {
 	b := open(t, testConfig(t))
 	e := event.New(event.PluginComplete{Plugin: "x", Message: json.RawMessage(`"` + strings.Repeat("x", event.MaxSize-1000) + `"`)})

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -103,15 +102,7 @@ func includes(pattern, s string) bool {
 
 func (c *consumer) run(durable jetstream.Consumer) {
 	defer close(c.done)
-	var calls sync.WaitGroup
-	defer calls.Wait()
-	slots := make(chan struct{}, c.bus.cfg.Concurrency)
-	c.bus.pull(c.bus.taking, durable, slots, func(msg jetstream.Msg) {
-		calls.Go(func() {
-			defer func() { <-slots }()
-			c.receive(msg)
-		})
-	})
+	c.bus.pull(c.bus.taking, durable, c.bus.cfg.Concurrency, c.receive)
 }
 
 // StopConsumers takes no more events and waits for the handlers that run. When

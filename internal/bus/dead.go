@@ -90,25 +90,23 @@ func (b *Bus) watchDead(ctx context.Context) (*deadWatch, error) {
 	w := &deadWatch{bus: b, stop: func() { cancel(); <-done }}
 	go func() {
 		defer close(done)
-		slots := make(chan struct{}, 1)
-		b.pull(taking, durable, slots, func(msg jetstream.Msg) {
+		b.pull(taking, durable, 1, func(msg *delivery) {
 			if err := w.bury(msg); err != nil {
 				b.log.Warn("bus: burying a dead letter", "err", err)
 			}
-			<-slots
 		})
 	}()
 	return w, nil
 }
 
-func (w *deadWatch) bury(msg jetstream.Msg) error {
+func (w *deadWatch) bury(msg *delivery) error {
 	var said struct {
 		Consumer string `json:"consumer"`
 		Sequence uint64 `json:"stream_seq"`
 		Tries    int    `json:"deliveries"`
 	}
-	if err := json.Unmarshal(msg.Data(), &said); err != nil {
-		return errors.Join(fmt.Errorf("an advisory: %w", err), msg.Term())
+	if err := json.Unmarshal(msg.Data, &said); err != nil {
+		return errors.Join(fmt.Errorf("an advisory: %w", err), msg.Term("not an advisory"))
 	}
 	ctx, cancel := context.WithTimeout(w.bus.handling, publishTries)
 	defer cancel()

@@ -6,9 +6,8 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 )
@@ -28,11 +27,11 @@ func read(subject string, data []byte) (event.Envelope, error) {
 
 // receive gives one delivery to the handler and tells the server what became
 // of it.
-func (c *consumer) receive(msg jetstream.Msg) {
-	e, err := read(msg.Subject(), msg.Data())
+func (c *consumer) receive(msg *delivery) {
+	e, err := read(msg.Subject, msg.Data)
 	if err != nil {
-		c.bus.log.Warn("bus: refused", "consumer", c.Name, "subject", msg.Subject(), "err", err)
-		c.settle(msg.TermWithReason("not a valid event"))
+		c.bus.log.Warn("bus: refused", "consumer", c.Name, "subject", msg.Subject, "err", err)
+		c.settle(msg.Term("not a valid event"))
 		return
 	}
 	if !slices.ContainsFunc(c.Filters, func(f event.Filter) bool { return f.Match(e) }) {
@@ -55,40 +54,48 @@ func (c *consumer) settle(err error) {
 }
 
 // call runs the handler, and keeps the delivery alive while it runs.
-func (c *consumer) call(msg jetstream.Msg, e event.Envelope) (err error) {
+func (c *consumer) call(msg *delivery, e event.Envelope) (err error) {
 	ctx, cancel := context.WithTimeout(c.bus.handling, c.bus.cfg.HandleTimeout)
 	defer cancel()
-	alive := make(chan struct{})
-	go func() {
-		defer close(alive)
-		c.keepAlive(ctx, msg)
-	}()
+	alive := c.keepAlive(msg)
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
-		cancel()
-		<-alive
+		alive()
 	}()
 	return c.Handle(ctx, e)
 }
 
-func (c *consumer) keepAlive(ctx context.Context, msg jetstream.Msg) {
-	tick := time.NewTicker(c.bus.cfg.AckWait / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			c.settle(msg.InProgress())
-		case <-ctx.Done():
+// keepAlive tells the server now and then that the delivery is in work, until the
+// function that it returns is called: afterwards it says nothing more.
+func (c *consumer) keepAlive(msg *delivery) (stop func()) {
+	var mu sync.Mutex
+	over := false
+	pause := c.bus.cfg.AckWait / 3
+	var timer *time.Timer
+	mu.Lock()
+	timer = time.AfterFunc(pause, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if over {
 			return
 		}
+		c.settle(msg.InProgress())
+		timer.Reset(pause)
+	})
+	mu.Unlock()
+	return func() {
+		timer.Stop()
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
 	}
 }
 
 // failed has the event delivered again after a pause, or puts it away after
 // the last try.
-func (c *consumer) failed(msg jetstream.Msg, e event.Envelope, failure error) {
+func (c *consumer) failed(msg *delivery, e event.Envelope, failure error) {
 	meta, err := msg.Metadata()
 	if err != nil {
 		c.settle(err)
@@ -108,8 +115,8 @@ func (c *consumer) failed(msg jetstream.Msg, e event.Envelope, failure error) {
 	}
 	log.Error("bus: not handled, put away as a dead letter")
 	err = c.bus.bury(c.bus.handling, DeadLetter{
-		Consumer: c.Name, Sequence: meta.Sequence.Stream, Subject: msg.Subject(),
-		Reason: firstLine(failure.Error()), Data: msg.Data(),
+		Consumer: c.Name, Sequence: meta.Sequence.Stream, Subject: msg.Subject,
+		Reason: firstLine(failure.Error()), Data: msg.Data,
 	})
 	if err != nil {
 		// The server notices that the tries are used up, and watchDead
@@ -117,7 +124,7 @@ func (c *consumer) failed(msg jetstream.Msg, e event.Envelope, failure error) {
 		c.settle(err)
 		return
 	}
-	c.settle(msg.TermWithReason("no tries left"))
+	c.settle(msg.Term("no tries left"))
 }
 
 // pause is how long the next try waits after the given number of tries: twice

@@ -41,15 +41,48 @@ func (b *Bus) Publish(ctx context.Context, e event.Envelope) error {
 // when they were said: those of an older build may have broken the schemas of
 // today.
 func (b *Bus) Relay(ctx context.Context, e event.Envelope) error {
+	msg, err := b.message(e)
+	if err != nil {
+		return err
+	}
+	return b.publish(ctx, msg)
+}
+
+// RelayAll is Relay for several events, which are under way at a time and
+// stored in their order. It returns how many of the first are stored, and why
+// the others may not be. When it tries again, what came after a failure may be
+// stored before it.
+func (b *Bus) RelayAll(ctx context.Context, events []event.Envelope) (int, error) {
+	var msgs []*nats.Msg
+	var invalid error
+	for _, e := range events {
+		var msg *nats.Msg
+		if msg, invalid = b.message(e); invalid != nil {
+			break // those before it are published
+		}
+		msgs = append(msgs, msg)
+	}
+	done := 0
+	err := b.persist(ctx, func(ctx context.Context) error {
+		n, err := b.publishMany(ctx, msgs[done:])
+		done += n
+		return err
+	})
+	if err == nil {
+		err = invalid
+	}
+	return done, err
+}
+
+func (b *Bus) message(e event.Envelope) (*nats.Msg, error) {
 	body, err := json.Marshal(e)
 	if err != nil {
-		return errs.Wrap(err, errs.Invalid, "the event cannot be encoded")
+		return nil, errs.Wrap(err, errs.Invalid, "the event cannot be encoded")
 	}
 	if _, err := event.Parse(body); err != nil {
-		return errs.Wrap(err, errs.Invalid, "the event is not one")
+		return nil, errs.Wrap(err, errs.Invalid, "the event is not one")
 	}
-	msg := &nats.Msg{Subject: e.Subject(), Data: body, Header: nats.Header{jetstream.MsgIDHeader: {b.messageID(e)}}}
-	return b.publish(ctx, msg)
+	return &nats.Msg{Subject: e.Subject(), Data: body, Header: nats.Header{jetstream.MsgIDHeader: {b.messageID(e)}}}, nil
 }
 
 // messageID is by what the server knows an event that is published again. It is
@@ -64,19 +97,55 @@ func (b *Bus) messageID(e event.Envelope) string {
 // publish repeats until the message is acknowledged. Its Nats-Msg-Id makes the
 // repetition harmless.
 func (b *Bus) publish(ctx context.Context, msg *nats.Msg) error {
+	err := b.persist(ctx, func(ctx context.Context) error { return b.publishOnce(ctx, msg) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", msg.Subject, err)
+	}
+	return nil
+}
+
+// persist tries for publishTries or until ctx is done.
+func (b *Bus) persist(ctx context.Context, try func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTries)
 	defer cancel()
 	for pause := publishPause; ; pause = min(2*pause, time.Second) {
-		err := b.publishOnce(ctx, msg)
+		err := try(ctx)
 		if err == nil {
 			return nil
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return errs.Wrap(fmt.Errorf("publishing %s: %w", msg.Subject, err), errs.Unavailable, "the event bus does not answer")
+			return errs.Wrap(err, errs.Unavailable, "the event bus does not answer")
 		}
 	}
+}
+
+// publishMany returns how many of the first messages are acknowledged, and why
+// not all.
+func (b *Bus) publishMany(ctx context.Context, msgs []*nats.Msg) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishAttempt)
+	defer cancel()
+	futures := make([]jetstream.PubAckFuture, 0, len(msgs))
+	var unsent error
+	for _, m := range msgs {
+		f, err := b.js.PublishMsgAsync(&nats.Msg{Subject: m.Subject, Data: m.Data, Header: m.Header}, jetstream.WithRetryAttempts(0))
+		if err != nil {
+			unsent = err
+			break
+		}
+		futures = append(futures, f)
+	}
+	for i, f := range futures {
+		select {
+		case <-f.Ok():
+		case err := <-f.Err():
+			return i, err
+		case <-ctx.Done():
+			return i, ctx.Err()
+		}
+	}
+	return len(futures), unsent
 }
 
 func (b *Bus) publishOnce(ctx context.Context, msg *nats.Msg) error {

@@ -12,8 +12,8 @@ import (
 // true; or until the deadline is past and poll still says no: then it returns
 // false. A zero deadline waits for ever.
 //
-// poll is called at once, whenever somebody calls Engine.Wake(key), now and
-// then as a net, and a last time after the deadline, so what happened in time
+// poll is called at once, whenever somebody calls Engine.Wake(key), when the net
+// finds the key (Engine.Net; without a net, now and then), and a last time after the deadline, so what happened in time
 // counts even when nobody was there to see it. An error of poll with a
 // permanent errs code ends the wait and is recorded; any other is polled
 // again, and no deadline counts before poll has answered.
@@ -49,14 +49,13 @@ func wait[T any](ctx context.Context, c Context, name, key string, deadline time
 	woken, forget := c.engine.waits.add(key)
 	defer forget()
 
-	var due <-chan time.Time
-	if !deadline.IsZero() {
-		timer := time.NewTimer(time.Until(deadline))
-		defer timer.Stop()
-		due = timer.C
-	}
+	due := time.NewTimer(untilNextLook(deadline))
+	defer due.Stop()
 	for {
-		late := !deadline.IsZero() && !time.Now().Before(deadline)
+		late := past(deadline)
+		if !late {
+			due.Reset(untilNextLook(deadline))
+		}
 		value, done, err := poll(ctx)
 		var again <-chan time.Time
 		switch {
@@ -72,15 +71,34 @@ func wait[T any](ctx context.Context, c Context, name, key string, deadline time
 		case late:
 			return zero, false, nil
 		}
-		select {
-		case <-woken:
-		case <-due:
-		case <-again:
-		case <-ctx.Done():
-			return zero, false, ctx.Err()
+		for waiting := true; waiting; {
+			waiting = false
+			select {
+			case <-woken:
+			case <-due.C:
+				if waiting = !past(deadline); waiting {
+					due.Reset(untilNextLook(deadline))
+				}
+			case <-again:
+			case <-ctx.Done():
+				return zero, false, ctx.Err()
+			}
 		}
 	}
 }
+
+// clockLook is how often a flow that waits looks at the clock, which may have
+// been set meanwhile.
+const clockLook = time.Minute
+
+func untilNextLook(deadline time.Time) time.Duration {
+	if deadline.IsZero() {
+		return clockLook
+	}
+	return min(time.Until(deadline), clockLook)
+}
+
+func past(deadline time.Time) bool { return !deadline.IsZero() && !time.Now().Before(deadline) }
 
 // Deadline returns the time that was d from now when the flow first came here.
 func Deadline(c Context, name string, d time.Duration) (time.Time, error) {
@@ -128,6 +146,12 @@ func (w *waits) wake(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	nudge(w.byKey[key])
+}
+
+func (w *waits) any() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.byKey) > 0
 }
 
 func (w *waits) wakeAll() {

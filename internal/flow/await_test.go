@@ -279,3 +279,51 @@ func TestManyFlows(t *testing.T) {
 		}
 	})
 }
+
+// With a net, a flow that waits polls when it begins, when it is found and when
+// its deadline is past, and at no other time; and nobody asks the net while none
+// waits.
+func TestNet(t *testing.T) {
+	each(t, func(t *testing.T, cfg flow.Config) {
+		cfg.PollInterval = 5 * time.Millisecond
+		e := open(t, cfg)
+		var looks, polls atomic.Int64
+		var found, answered atomic.Bool
+		e.Net(func(context.Context) ([]string, error) {
+			switch n := looks.Add(1); {
+			case n%2 == 0:
+				return nil, errors.New("the database is away")
+			case found.Load():
+				return []string{"another key", "k"}, nil
+			}
+			return nil, nil
+		})
+		awaiting(e, 0, nil, func(context.Context) (string, bool, error) {
+			polls.Add(1)
+			return "found", answered.Load(), nil
+		})
+		start(t, e)
+		if err := flow.Run(context.Background(), e, "await", "a", 0); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "the first poll", func() bool { return polls.Load() > 0 })
+		if !e.Running("a") || e.Running("b") {
+			t.Errorf("running: a %v, b %v", e.Running("a"), e.Running("b"))
+		}
+		waitFor(t, "the net", func() bool { return looks.Load() > 10 })
+		if n := polls.Load(); n != 1 {
+			t.Errorf("%d polls of a flow that nobody woke, want 1", n)
+		}
+		answered.Store(true)
+		found.Store(true)
+		if got := decode[answer](t, waitStatus(t, e, "a", flow.Done).Output); got != (answer{Value: "found", OK: true}) {
+			t.Errorf("got %+v", got)
+		}
+		waitFor(t, "the end of the run", func() bool { return !e.Running("a") })
+		before := looks.Load()
+		time.Sleep(50 * time.Millisecond) // ten looks, if there were any
+		if n := looks.Load() - before; n > 1 {
+			t.Errorf("%d looks while nobody waits", n)
+		}
+	})
+}

@@ -49,7 +49,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	// PollInterval is the slow poll of all flows that wait in Await, a net under
-	// Wake; 5 s when zero.
+	// Wake, unless Net sets a better one; 5 s when zero.
 	PollInterval time.Duration
 	// LeaseTime is how long a node may be silent before the others take up its
 	// flows; 30 s when zero. It renews its lease three times as often.
@@ -66,7 +66,8 @@ type Engine struct {
 
 	mu       sync.Mutex
 	runners  map[string]*runner
-	active   map[string]map[*execution]struct{} // by flow id; two after a lost lease
+	active   map[string]map[*execution]struct{}                   // by flow id; two after a lost lease
+	look     func(ctx context.Context) (keys []string, err error) // the net; nil: every flow polls
 	started  bool
 	stopped  bool
 	stopBeat context.CancelFunc
@@ -171,6 +172,12 @@ func (e *Engine) beat(ctx context.Context) {
 	defer lease.Stop()
 	poll := time.NewTicker(e.cfg.PollInterval)
 	defer poll.Stop()
+	var net <-chan time.Time
+	if e.look != nil {
+		ticker := time.NewTicker(min(e.cfg.PollInterval, netInterval))
+		defer ticker.Stop()
+		net = ticker.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -179,7 +186,11 @@ func (e *Engine) beat(ctx context.Context) {
 			e.keepAlive(ctx)
 		case <-poll.C:
 			e.interruptCancelled(ctx)
-			e.waits.wakeAll()
+			if e.look == nil {
+				e.waits.wakeAll()
+			}
+		case <-net:
+			e.sweep(ctx)
 		}
 	}
 }

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
 	_ "github.com/dbos-inc/dbos-transact-golang/dbos/driver/sqlite" // lets DBOS read modernc's error codes
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/store/sqlite"
 )
 
 // schema is the PostgreSQL schema of the flows' tables.
@@ -70,28 +71,16 @@ func (e *Engine) connect(ctx context.Context, cfg *dbos.Config) (lease *sql.DB, 
 	if e.cfg.URL != "" {
 		return e.connectPostgres(ctx, cfg)
 	}
-	dsn := sqliteDSN(e.cfg.Path)
-	db, err := sql.Open("sqlite", dsn)
+	db, err := sqlite.OpenWriter(e.cfg.Path)
 	if err != nil {
 		return nil, "", nil, err
 	}
-	lease, err = sql.Open("sqlite", dsn)
+	lease, err = sqlite.OpenWriter(e.cfg.Path)
 	if err != nil {
 		return nil, "", nil, errors.Join(err, db.Close())
 	}
-	// SQLite has one writer at a time: queueing in Go is fair and never busy.
-	db.SetMaxOpenConns(1)
-	lease.SetMaxOpenConns(1)
 	cfg.SQLiteSystemDB = db
 	return lease, "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)", func() { _ = db.Close() }, nil
-}
-
-// sqliteDSN names the file as a URI, so that any byte may stand in its path.
-// synchronous=FULL: a recorded step survives a power cut (DBOS's own default
-// is NORMAL, which may lose it).
-func sqliteDSN(path string) string {
-	return "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
 }
 
 func (e *Engine) connectPostgres(ctx context.Context, cfg *dbos.Config) (*sql.DB, string, func(), error) {

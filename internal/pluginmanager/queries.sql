@@ -62,6 +62,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7);
 -- name: AnswerID :one
 SELECT event_id FROM plugin_answers WHERE flow_id = $1 AND hook = $2 AND plugin = $3 AND attempt = $4;
 
+-- name: AnsweredSince :many
+SELECT flow_id, hook, plugin, attempt, answered_at FROM plugin_answers WHERE answered_at >= $1;
+
 -- name: Outputs :many
 -- What the plugins of an execution answered, in the order of registration.
 SELECT t.hook, t.plugin, a.message FROM plugin_tasks t

@@ -78,6 +78,7 @@ func New(o Options) (*Service, error) {
 		s.answerer = func(e event.Envelope) string { return event.PluginOf(e.Source) }
 	}
 	flow.Register(s.flows, lifecycleFlow, s.lifecycle)
+	s.flows.Net(newNet(s.db).look)
 	return s, nil
 }
 
@@ -125,6 +126,9 @@ func (s *Service) Reconcile(ctx context.Context) error {
 	}
 	var failures []error
 	for _, v := range waiting {
+		if s.flows.Running(flowID(v.ID)) {
+			continue // most of them: it would cost a transaction each
+		}
 		failures = append(failures, s.begin(ctx, v))
 	}
 	return errors.Join(failures...)
@@ -132,5 +136,7 @@ func (s *Service) Reconcile(ctx context.Context) error {
 
 // begin starts a video's lifecycle; one that was begun before stays as it is.
 func (s *Service) begin(ctx context.Context, v event.RecordingReadyEvent) error {
-	return flow.Run(ctx, s.flows, lifecycleFlow, "life-"+v.ID, v)
+	return flow.Run(ctx, s.flows, lifecycleFlow, flowID(v.ID), v)
 }
+
+func flowID(video string) string { return "life-" + video }

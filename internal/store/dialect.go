@@ -2,18 +2,16 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"runtime"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/store/sqlite"
 )
 
 // dialect holds all that differs between the two databases.
@@ -28,38 +26,17 @@ type dialect struct {
 const tables = "app"
 
 func (db *DB) openSQLite(path string) error {
-	write, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate"))
+	write, err := sqlite.OpenWriter(path)
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", path, err)
 	}
-	// SQLite has one writer at a time: queueing in Go is fair and never busy.
-	write.SetMaxOpenConns(1)
-	read, err := sql.Open("sqlite", sqliteDSN(path, "_pragma=query_only(1)"))
+	read, err := sqlite.OpenReader(path, max(4, runtime.GOMAXPROCS(0)))
 	if err != nil {
 		return errors.Join(fmt.Errorf("opening %s: %w", path, err), write.Close())
 	}
-	read.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	db.write, db.read = write, read
-	db.dialect = dialect{goose: goose.DialectSQLite3, folder: "sqlite", collided: sqliteBusy, isUnique: sqliteUnique}
+	db.dialect = dialect{goose: goose.DialectSQLite3, folder: "sqlite", collided: sqlite.Retryable, isUnique: sqlite.IsUnique}
 	return nil
-}
-
-// sqliteDSN names the file as a URI, so that any byte may stand in its path.
-// synchronous=FULL: a commit survives a power cut.
-func sqliteDSN(path, extra string) string {
-	return "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + extra
-}
-
-func sqliteBusy(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
-}
-
-func sqliteUnique(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) &&
-		(e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
 func (db *DB) openPostgres(ctx context.Context, dsn string) error {

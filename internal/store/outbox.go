@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -61,7 +62,13 @@ type Relay struct {
 	DB      *DB
 	Holder  string // this node's id
 	Publish func(ctx context.Context, e event.Envelope) error
-	Logger  *slog.Logger
+	// PublishAll publishes events so that several are under way at a time, and
+	// returns how many of the first are stored. nil: Publish does, one by one.
+	PublishAll func(ctx context.Context, events []event.Envelope) (int, error)
+	Logger     *slog.Logger
+
+	leased time.Time // until then the outbox is ours to publish from
+	gone   deletion  // the last one
 }
 
 // Run relays until ctx is done.
@@ -71,7 +78,7 @@ func (r *Relay) Run(ctx context.Context) {
 	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
 	for {
-		if err := r.Drain(ctx); err != nil && ctx.Err() == nil {
+		if err := r.drain(ctx); err != nil && ctx.Err() == nil {
 			r.Logger.Error("outbox: events wait", "err", err)
 			// A failure is not retried at once, whoever wakes the relay.
 			select {
@@ -87,6 +94,9 @@ func (r *Relay) Run(ctx context.Context) {
 				r.Logger.Warn("old receipts are not pruned", "err", err)
 			}
 		case <-ctx.Done():
+			if err := r.gone.wait(); err != nil {
+				r.Logger.Warn("outbox: what is published will be published again", "err", err)
+			}
 			return
 		}
 	}
@@ -95,29 +105,53 @@ func (r *Relay) Run(ctx context.Context) {
 // Drain publishes what waits, stopping at the first failure so that the order
 // stays. A node that stops calls it once more after Run has ended.
 func (r *Relay) Drain(ctx context.Context) error {
+	err := r.drain(ctx)
+	return errors.Join(err, r.gone.wait())
+}
+
+// drain is Drain without the deletion of the last rows, which goes on: nobody
+// waits for it but the next deletion.
+func (r *Relay) drain(ctx context.Context) error {
 	for {
-		waiting, err := r.DB.waiting(ctx)
+		waiting, err := r.DB.waiting(ctx, r.gone.seqs)
 		if err != nil || len(waiting) == 0 {
 			return err
 		}
-		mine, err := r.DB.lease(ctx, relayLease, r.Holder, leaseTime)
+		mine, err := r.lease(ctx)
 		if err != nil || !mine {
 			return err
 		}
 		published, failure := r.publish(ctx, waiting)
-		if err := r.DB.deletePublished(ctx, published); err != nil {
+		if err := r.gone.wait(); err != nil {
 			return err
 		}
+		r.gone = r.DB.deletePublished(ctx, published)
 		if failure != nil {
 			return failure
 		}
 	}
 }
 
+// lease says whether this node has the outbox for at least publishTime, and asks
+// the database only when it is not sure.
+func (r *Relay) lease(ctx context.Context) (mine bool, err error) {
+	now := time.Now()
+	if now.Before(r.leased) {
+		return true, nil
+	}
+	mine, err = r.DB.lease(ctx, relayLease, r.Holder, leaseTime)
+	if mine {
+		r.leased = now.Add(leaseTime - publishTime)
+	}
+	return mine, err
+}
+
 // publish returns the rows that the bus has acknowledged, and why it stopped.
 func (r *Relay) publish(ctx context.Context, rows []waitingRow) (published []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTime)
 	defer cancel()
+	var seqs []string
+	var events []event.Envelope
 	for _, row := range rows {
 		e, err := event.Parse([]byte(row.body))
 		if err != nil {
@@ -127,18 +161,33 @@ func (r *Relay) publish(ctx context.Context, rows []waitingRow) (published []str
 			published = append(published, row.seq)
 			continue
 		}
-		if err := r.Publish(ctx, e); err != nil {
-			return published, fmt.Errorf("publishing %s %s: %w", e.DetailType, e.ID, err)
-		}
-		published = append(published, row.seq)
+		seqs, events = append(seqs, row.seq), append(events, e)
 	}
-	return published, nil
+	n, err := r.publishAll(ctx, events)
+	if err != nil && n < len(events) {
+		err = fmt.Errorf("publishing %s %s: %w", events[n].DetailType, events[n].ID, err)
+	}
+	return append(published, seqs[:n]...), err
+}
+
+func (r *Relay) publishAll(ctx context.Context, events []event.Envelope) (int, error) {
+	if r.PublishAll != nil {
+		return r.PublishAll(ctx, events)
+	}
+	for i, e := range events {
+		if err := r.Publish(ctx, e); err != nil {
+			return i, err
+		}
+	}
+	return len(events), nil
 }
 
 type waitingRow struct{ seq, body string }
 
-func (db *DB) waiting(ctx context.Context) ([]waitingRow, error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT seq, body FROM outbox ORDER BY seq LIMIT $1`, relayBatch)
+// waiting returns the first rows of the outbox, without those that are published
+// and about to be deleted.
+func (db *DB) waiting(ctx context.Context, but map[string]struct{}) ([]waitingRow, error) {
+	rows, err := db.read.QueryContext(ctx, `SELECT seq, body FROM outbox ORDER BY seq LIMIT $1`, relayBatch+len(but))
 	if err != nil {
 		return nil, fmt.Errorf("reading the outbox: %w", err)
 	}
@@ -149,25 +198,51 @@ func (db *DB) waiting(ctx context.Context) ([]waitingRow, error) {
 		if err := rows.Scan(&row.seq, &row.body); err != nil {
 			return nil, err
 		}
-		out = append(out, row)
+		if _, done := but[row.seq]; !done {
+			out = append(out, row)
+		}
 	}
 	return out, rows.Err()
 }
 
-// deletePublished runs to its end even when the node is stopping: an event
-// that is published need not be published again.
-func (db *DB) deletePublished(ctx context.Context, seqs []string) error {
-	if len(seqs) == 0 {
+// deletion deletes published rows while others are published.
+type deletion struct {
+	seqs map[string]struct{}
+	done chan error
+}
+
+// wait returns when the rows are gone. When they could not be deleted they are
+// published again, which the bus knows.
+func (d *deletion) wait() error {
+	if d.done == nil {
 		return nil
 	}
-	return db.Tx(context.WithoutCancel(ctx), func(ctx context.Context, tx *Tx) error {
-		for _, seq := range seqs {
-			if _, err := tx.ExecContext(ctx, `DELETE FROM outbox WHERE seq = $1`, seq); err != nil {
-				return fmt.Errorf("deleting from the outbox: %w", err)
+	err := <-d.done
+	*d = deletion{}
+	return err
+}
+
+// deletePublished runs to its end even when the node is stopping: an event
+// that is published need not be published again.
+func (db *DB) deletePublished(ctx context.Context, seqs []string) deletion {
+	if len(seqs) == 0 {
+		return deletion{}
+	}
+	d := deletion{seqs: map[string]struct{}{}, done: make(chan error, 1)}
+	for _, seq := range seqs {
+		d.seqs[seq] = struct{}{}
+	}
+	go func() {
+		d.done <- db.Tx(context.WithoutCancel(ctx), func(ctx context.Context, tx *Tx) error {
+			for _, seq := range seqs {
+				if _, err := tx.ExecContext(ctx, `DELETE FROM outbox WHERE seq = $1`, seq); err != nil {
+					return fmt.Errorf("deleting from the outbox: %w", err)
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
+	}()
+	return d
 }
 
 // Pending returns how many events wait in the outbox.

@@ -118,9 +118,15 @@ func (db *DB) tryTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 	}
 	tx := &Tx{Tx: raw, db: db}
 	// After a commit this does nothing; on any other way out, a panic too, it
-	// frees the one write connection.
+	// gives the turn to write to the next.
 	defer func() { _ = raw.Rollback() }()
 	if err := fn(ctx, tx); err != nil {
+		undone := raw.Rollback()
+		if undone != nil && !errors.Is(undone, sql.ErrTxDone) {
+			// The reason for err may have been read of a transaction that is
+			// undone, too.
+			return fmt.Errorf("rolling back: %w (because of: %v)", undone, err)
+		}
 		return err
 	}
 	if err := raw.Commit(); err != nil {

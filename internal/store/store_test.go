@@ -157,6 +157,61 @@ func TestOutboxWaitsForTheBus(t *testing.T) {
 	})
 }
 
+// Several events are published at a time; of those after a failure none is lost
+// and none is said twice.
+func TestRelayPublishesSeveral(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx := context.Background()
+		var got []string
+		calls := 0
+		r := &store.Relay{DB: db, Holder: "n1", Logger: slog.New(slog.DiscardHandler),
+			PublishAll: func(_ context.Context, events []event.Envelope) (int, error) {
+				calls++
+				took := min(len(events), 7)
+				for _, e := range events[:took] {
+					got = append(got, e.ID)
+				}
+				if took < len(events) {
+					return took, errors.New("the bus is down")
+				}
+				return took, nil
+			}}
+		err := db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+			for i := range 20 {
+				if err := tx.Emit(ctx, numbered(i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 {
+			if err := r.Drain(ctx); err == nil {
+				t.Fatalf("drain %d hides that the bus is down", i)
+			}
+			if n, err := db.Pending(ctx); err != nil || n != int64(20-7*(i+1)) {
+				t.Fatalf("%d wait after drain %d, %v", n, i, err)
+			}
+		}
+		if err := r.Drain(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := db.Pending(ctx); err != nil || n != 0 {
+			t.Errorf("%d wait at the end, %v", n, err)
+		}
+		for i, id := range got {
+			if id != numbered(i).ID {
+				t.Fatalf("published %v", got)
+			}
+		}
+		if len(got) != 20 || calls != 3 {
+			t.Errorf("%d events in %d calls, want 20 in 3", len(got), calls)
+		}
+	})
+}
+
 func TestOneNodeRelays(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		ctx := context.Background()

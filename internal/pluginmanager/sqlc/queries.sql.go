@@ -127,6 +127,47 @@ func (q *Queries) AnswerID(ctx context.Context, arg AnswerIDParams) (string, err
 	return event_id, err
 }
 
+const answeredSince = `-- name: AnsweredSince :many
+SELECT flow_id, hook, plugin, attempt, answered_at FROM plugin_answers WHERE answered_at >= $1
+`
+
+type AnsweredSinceRow struct {
+	FlowID     string
+	Hook       string
+	Plugin     string
+	Attempt    int64
+	AnsweredAt int64
+}
+
+func (q *Queries) AnsweredSince(ctx context.Context, answeredAt int64) ([]AnsweredSinceRow, error) {
+	rows, err := q.db.QueryContext(ctx, answeredSince, answeredAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []AnsweredSinceRow{}
+	for rows.Next() {
+		var i AnsweredSinceRow
+		if err := rows.Scan(
+			&i.FlowID,
+			&i.Hook,
+			&i.Plugin,
+			&i.Attempt,
+			&i.AnsweredAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const beginLifecycle = `-- name: BeginLifecycle :exec
 INSERT INTO plugin_lifecycles (flow_id, video_id, channel, started_at, ended_at, status, answer_bytes)
 VALUES ($1, $2, $3, $4, 0, '', 0) ON CONFLICT DO NOTHING

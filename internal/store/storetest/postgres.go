@@ -20,7 +20,10 @@ import (
 // postgres is a server that listens on a socket in its folder alone. The first
 // test process that needs it starts it and the others share it; it stays until
 // `make test` ends or StopPostgres is called.
-type postgres struct{ dir string }
+type postgres struct {
+	dir    string
+	synced bool // as a real one is: what it has committed is on the disk
+}
 
 const startTimeout = 60 * time.Second
 
@@ -57,6 +60,18 @@ func startPostgres() (postgres, error) {
 	return p, p.start(ctx, bin)
 }
 
+// startSynced starts a server of a benchmark's own in a folder that is there.
+func startSynced(dir string) (postgres, error) {
+	p := postgres{dir: dir, synced: true}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	bin, err := binaries()
+	if err != nil {
+		return p, err
+	}
+	return p, p.start(ctx, bin)
+}
+
 func (p postgres) start(ctx context.Context, bin string) error {
 	owner, err := serverUser()
 	if err != nil {
@@ -69,14 +84,18 @@ func (p postgres) start(ctx context.Context, bin string) error {
 	if err != nil {
 		return err
 	}
-	// Tests kill the program, never the database, so it need not sync.
-	options := "-c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 -k " + p.dir
+	options := "-c listen_addresses= -c max_connections=300 -k " + p.dir
+	if !p.synced {
+		// Tests kill the program, never the database, so it need not sync.
+		options += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+	}
 	return p.run(ctx, bin, "pg_ctl", "start", "-w", "-D", p.data(), "-l", filepath.Join(p.dir, "log"), "-o", options)
 }
 
 // StopPostgres stops the shared server, if it runs.
-func StopPostgres() error {
-	p := folder()
+func StopPostgres() error { return folder().stop() }
+
+func (p postgres) stop() error {
 	if _, err := os.Stat(filepath.Join(p.data(), "postmaster.pid")); err != nil {
 		return nil
 	}

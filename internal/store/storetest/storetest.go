@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -65,10 +66,39 @@ func PostgresURL(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("PostgreSQL for the tests: %v", err)
 	}
+	return server.database(t)
+}
+
+// SyncedPostgresURL is PostgresURL on a server of its own that syncs what it
+// commits, as it does by default and that of the tests does not: for benchmarks.
+func SyncedPostgresURL(t testing.TB) string {
+	t.Helper()
+	// Not below the folder of t, whose parents the server's user may not enter,
+	// and whose path may be too long for a socket.
+	dir, err := os.MkdirTemp("", "serverlessvideo-synced-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	server, err := startSynced(dir)
+	t.Cleanup(func() {
+		if err := server.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatalf("PostgreSQL for the benchmark: %v", err)
+	}
+	return server.database(t)
+}
+
+// database makes an empty database that goes with the test.
+func (p postgres) database(t testing.TB) string {
+	t.Helper()
 	name := "t" + id.New()
-	server.exec(t, "CREATE DATABASE "+name)
-	t.Cleanup(func() { server.exec(t, "DROP DATABASE "+name+" WITH (FORCE)") })
-	return server.url(name)
+	p.exec(t, "CREATE DATABASE "+name)
+	t.Cleanup(func() { p.exec(t, "DROP DATABASE "+name+" WITH (FORCE)") })
+	return p.url(name)
 }
 
 func (p postgres) exec(t testing.TB, statement string) {
