@@ -198,9 +198,34 @@ type PluginInvocation struct {
 	PluginData PluginOutputs `json:"pluginData,omitempty"`
 }
 
+// OnEvent is the hook of plugins that no lifecycle asks: rules give them events.
+const OnEvent = "onEvent"
+
+// DeliveryPrefix begins the id of what a rule delivers, and so of what is asked
+// and answered on its behalf.
+const DeliveryPrefix = "msg_"
+
+// PluginEvent asks a plugin about one event, because a rule says so. Delivery is
+// the same for every try; the answer has it as its id. The task token is a
+// secret of the plugin asked.
+type PluginEvent struct {
+	Plugin    string          `json:"-"`
+	Delivery  string          `json:"deliveryId"`
+	Rule      PluginEventRule `json:"rule"`
+	Event     json.RawMessage `json:"event"` // an envelope, masked
+	TaskToken string          `json:"taskToken"`
+}
+
+// PluginEventRule is the rule by which a plugin is given an event.
+type PluginEventRule struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
 // PluginComplete is a plugin's answer. Plugin names who answers: on the bus it
-// is the credential's name, which the server checks. ID, the video's, is there
-// for the subject alone: what is answered is decided by the token.
+// is the credential's name, which the server checks. ID, the video's or the
+// delivery's, is there for the subject alone: what is answered is decided by the
+// token.
 type PluginComplete struct {
 	Plugin    string          `json:"-"`
 	ID        string          `json:"id,omitempty"`
@@ -338,6 +363,8 @@ func (LifeCycleStarted) EventSource() string      { return SourcePluginManager }
 func (LifeCycleStarted) EventType() string        { return "LifeCycleStarted" }
 func (PluginInvocation) EventSource() string      { return SourcePluginManager }
 func (p PluginInvocation) EventType() string      { return p.Hook + "." + p.Plugin }
+func (PluginEvent) EventSource() string           { return SourcePluginManager }
+func (p PluginEvent) EventType() string           { return OnEvent + "." + p.Plugin }
 func (p PluginComplete) EventSource() string      { return SourcePluginPrefix + p.Plugin }
 func (PluginComplete) EventType() string          { return "plugin-complete" }
 func (PluginFailed) EventSource() string          { return SourcePluginManager }
