@@ -25,6 +25,7 @@ func (s *Service) Register(api huma.API) {
 	huma.Register(api, created, s.createRule)
 	huma.Register(api, op("list-rules", http.MethodGet, "", "The rules, newest first", ""), s.listRules)
 	huma.Register(api, op("test-pattern", http.MethodPost, "/test", "Whether a pattern matches an event", ""), s.testPattern)
+	huma.Register(api, op("list-rule-targets", http.MethodGet, "/targets", "The plugins and flows that a rule's target may be", ""), s.listTargets)
 	huma.Register(api, op("get-rule", http.MethodGet, "/{id}", "A rule", ""), s.getRule)
 	huma.Register(api, op("update-rule", http.MethodPut, "/{id}", "Change a rule",
 		"Replaces all that the rule says. A rule that becomes a webhook by this gets a secret, shown this once."), s.updateRule)
@@ -94,6 +95,21 @@ func (s *Service) listRules(ctx context.Context, in *struct {
 	}
 	key := func(v RuleView) store.Key { return store.Key{At: v.created, ID: v.ID} }
 	return &ruleList{store.MakeList(p, views, key, func(v RuleView) RuleView { return v })}, nil
+}
+
+// RuleTargets are what targets may name.
+type RuleTargets struct {
+	Plugins []Choice `json:"plugins" nullable:"false" doc:"that take events: their eventHook is onEvent"`
+	Flows   []Choice `json:"flows" nullable:"false"`
+}
+
+type targetsOutput struct{ Body RuleTargets }
+
+func (s *Service) listTargets(ctx context.Context, _ *struct{}) (*targetsOutput, error) {
+	if err := admin(ctx); err != nil {
+		return nil, err
+	}
+	return &targetsOutput{RuleTargets{Plugins: append([]Choice{}, s.cfg.Plugins.ForEvents()...), Flows: s.flows()}}, nil
 }
 
 // RulePath names a rule.
