@@ -1284,6 +1284,8 @@ export interface components {
             /** @description URL of a JPEG; empty while there is none */
             thumbnail: string;
             title?: string;
+            /** @description URL of what is said in it, text or WebVTT, that a plugin made */
+            transcriptURL?: string;
             /**
              * @description unlisted: for who has the link; private: for its owner and admins
              * @enum {string}
@@ -1720,7 +1722,7 @@ export interface operations {
     "list-my-videos": {
         parameters: {
             query?: {
-                /** @description words, all of which stand in the video's title, description, tags, event tag or author's name, or begin a word there */
+                /** @description words, all of which stand in the video's title, description, tags, event tag, transcript or author's name, or begin a word there */
                 q?: string;
                 /** @description nextPage of the page before, unread */
                 offset?: string;
@@ -2542,7 +2544,7 @@ export interface operations {
     "list-videos": {
         parameters: {
             query?: {
-                /** @description words, all of which stand in the video's title, description, tags, event tag or author's name, or begin a word there */
+                /** @description words, all of which stand in the video's title, description, tags, event tag, transcript or author's name, or begin a word there */
                 q?: string;
                 /** @description nextPage of the page before, unread */
                 offset?: string;
