@@ -57,7 +57,7 @@ func (s *Service) createRule(ctx context.Context, in *struct{ Body RuleInput }) 
 	if err := admin(ctx); err != nil {
 		return nil, err
 	}
-	input, err := s.checked(in.Body)
+	input, err := s.checked(in.Body, RuleTarget{})
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,11 @@ func (s *Service) updateRule(ctx context.Context, in *struct {
 	if err := admin(ctx); err != nil {
 		return nil, err
 	}
-	input, err := s.checked(in.Body)
+	before, err := s.rule(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	input, err := s.checked(in.Body, targetOf(before))
 	if err != nil {
 		return nil, err
 	}

@@ -50,9 +50,10 @@ func targetOf(r sqlc.Rule) RuleTarget {
 	return t
 }
 
-// checked returns the input in its one form. Errors are errs.Invalid with all
-// places that are wrong.
-func (s *Service) checked(in RuleInput) (RuleInput, error) {
+// checked returns the input in its one form. A target that the rule has already is
+// not asked whether it still can be: rules are switched off, too, whose plugin is
+// gone. Errors are errs.Invalid with all places that are wrong.
+func (s *Service) checked(in RuleInput, has RuleTarget) (RuleInput, error) {
 	var places []errs.Place
 	in.Name, in.Target.URL = strings.TrimSpace(in.Name), strings.TrimSpace(in.Target.URL)
 	if in.Name == "" {
@@ -65,7 +66,7 @@ func (s *Service) checked(in RuleInput) (RuleInput, error) {
 		places = append(places, *place)
 	}
 	in.Target.Tag = strings.TrimSpace(in.Target.Tag)
-	if place := s.checkTarget(in.Target); place != nil {
+	if place := s.checkTarget(in.Target); place != nil && in.Target != has {
 		places = append(places, *place)
 	}
 	return in, invalid(places)

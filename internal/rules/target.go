@@ -125,11 +125,12 @@ func (s *Service) act(ctx context.Context, r sqlc.Rule, d sqlc.RuleDelivery) err
 	return errs.Newf(errs.Invalid, "this version has no flow %q", r.Argument)
 }
 
-// aboutOf returns the video that a delivery's event is about, and its channel.
+// aboutOf returns the video that a delivery's event is about, and its channel. What
+// comes from outside, plugins' answers too, may name any: it is not believed.
 func aboutOf(d sqlc.RuleDelivery) (video, channel string) {
-	e, err := event.Parse([]byte(d.Body))
-	if err != nil {
-		return "", "" // it was encoded by handle
+	e, err := event.Parse([]byte(d.Body)) // handle has encoded it
+	if err != nil || !strings.HasPrefix(e.Source, "serverlessVideo.") || strings.HasPrefix(e.Source, event.SourcePluginPrefix) {
+		return "", ""
 	}
 	return e.Video()
 }

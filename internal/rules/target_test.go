@@ -21,12 +21,16 @@ import (
 // says. Its plugin is called counter.
 type asked struct {
 	answer func(ctx context.Context, a rules.Asking) error
+	gone   bool
 
 	mu  sync.Mutex
 	got []rules.Asking
 }
 
 func (p *asked) ForEvents() []rules.Choice {
+	if p.gone {
+		return nil
+	}
 	return []rules.Choice{{Name: "counter", Description: "Counts."}}
 }
 
@@ -180,7 +184,8 @@ func TestTagAndFlowTargets(t *testing.T) {
 	anything := `{"source":[{"prefix":"serverlessVideo."}]}`
 	tag := r.to("tag", anything, 3, rules.RuleTarget{Type: "tag", Tag: "conf26"})
 	flow := r.to("flow", anything, 3, rules.RuleTarget{Type: "flow", Flow: "again"})
-	r.hear(started("st-1"), event.New(event.UserDeleted{Sub: "u"}))
+	foreign := event.New(event.PluginComplete{Plugin: "evil", ID: "st-of-somebody", TaskToken: "t", Message: json.RawMessage(`{}`)})
+	r.hear(started("st-1"), event.New(event.UserDeleted{Sub: "u"}), foreign)
 	if d := r.await(tag.ID, "delivered", 1); d[0].DetailType != "Stream State Change" {
 		t.Errorf("%+v", d)
 	}
@@ -188,10 +193,10 @@ func TestTagAndFlowTargets(t *testing.T) {
 		t.Errorf("tagged %q", tagger.got)
 	}
 	// What never comes right is a dead letter at once.
-	for _, d := range append(r.await(tag.ID, "dead", 1), r.await(flow.ID, "dead", 2)...) {
+	for _, d := range append(r.await(tag.ID, "dead", 2), r.await(flow.ID, "dead", 3)...) {
 		want := "it is well"
-		if d.DetailType == "UserDeleted" {
-			want = "the event UserDeleted is about no video"
+		if d.DetailType != "Stream State Change" {
+			want = "the event " + d.DetailType + " is about no video"
 		}
 		if d.Tries != 1 || !strings.HasPrefix(d.Last.Error, want) {
 			t.Errorf("%+v %+v", d, d.Last)
@@ -201,6 +206,22 @@ func TestTagAndFlowTargets(t *testing.T) {
 	r.admin.Get("/api/rules/targets").Want(200).JSON(&targets)
 	if len(targets.Plugins) != 1 || targets.Plugins[0].Name != "counter" || len(targets.Flows) != 1 || targets.Flows[0].Name != "again" {
 		t.Errorf("%+v", targets)
+	}
+}
+
+// A plugin that is gone keeps nobody from switching its rule off.
+func TestRuleOfAPluginThatIsGone(t *testing.T) {
+	plugins := &asked{}
+	cfg := quick(sqlite(t))
+	cfg.Plugins = plugins
+	r := newRig(t, cfg)
+	rule := r.to("count", allStreams, 5, rules.RuleTarget{Type: "plugin", Plugin: "counter"})
+	plugins.gone = true
+	in := rules.RuleInput{Name: "count", Pattern: allStreams, Target: rule.Target}
+	r.admin.Call("PUT", "/api/rules/"+rule.ID, in).Want(200)
+	in.Name = "another"
+	if p := r.admin.Post("/api/rules", in).Want(400).Problem(); !strings.Contains(p.Detail, "no plugin is registered") {
+		t.Errorf("%+v", p)
 	}
 }
 
