@@ -97,6 +97,7 @@ func (s *Service) askOnce(ctx context.Context, a EventTask) (task sqlc.PluginTas
 	if err != nil {
 		return task, err
 	}
+	expired := false
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		q, now := sqlc.New(tx), store.Now()
 		last, err := lastTask(ctx, q, a.Delivery, a.Plugin)
@@ -107,7 +108,7 @@ func (s *Service) askOnce(ctx context.Context, a EventTask) (task sqlc.PluginTas
 			task = last
 			return nil
 		}
-		if last.State == stateOpen {
+		if expired = last.State == stateOpen; expired {
 			if err := end(ctx, tx, late(last)); err != nil {
 				return err
 			}
@@ -130,6 +131,9 @@ func (s *Service) askOnce(ctx context.Context, a EventTask) (task sqlc.PluginTas
 		return tx.Emit(ctx, event.NewWithID(id.Derived("invocation", a.Delivery, event.OnEvent, a.Plugin, fmt.Sprint(task.Attempt)),
 			event.PluginEvent{Plugin: a.Plugin, Delivery: a.Delivery, Rule: a.Rule, Event: a.Event, TaskToken: token}))
 	})
+	if err == nil && expired {
+		s.metrics.ended(event.OnEvent, stateTimedOut)
+	}
 	return task, err
 }
 

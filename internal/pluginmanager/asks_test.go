@@ -11,6 +11,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
 // about is an event for a plugin, under a delivery of the test's own.
@@ -31,6 +32,7 @@ func TestEventsForPlugins(t *testing.T) {
 		for _, c := range []testCase{
 			{"answered", testAnswered}, {"refused", testRefused}, {"silent", testSilent}, {"asked again", testAskedAgain},
 			{"no lifecycle asks it", testNoLifecycle}, {"makes no sense", testNoSense}, {"chaos", testChaosOfEvents},
+			{"forgotten", testForgotten},
 		} {
 			r.run(c)
 		}
@@ -167,5 +169,43 @@ func testChaosOfEvents(t *testing.T, r *rig) {
 	}
 	if n := r.metric("serverlessvideo_plugin_runs_total", event.OnEvent, "success"); n != 8 || worked.Load() < 8 {
 		t.Errorf("%v runs", n)
+	}
+}
+
+// What was asked long ago is forgotten, what lifecycles asked is not.
+func testForgotten(t *testing.T, r *rig) {
+	r.plugin("listener", event.OnEvent, 0, says(`{}`))
+	r.plugin("validator", "preValidate", 0, says(`{"valid":true}`))
+	r.start()
+	r.ready("v", 60_000)
+	r.complete("v")
+	for _, delivery := range []string{"old", "new"} {
+		if err := r.svc.Ask(t.Context(), r.about(delivery, "listener")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := r.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		for _, statement := range []string{
+			`UPDATE plugin_tasks SET asked_at = 1 WHERE flow_id <> $1`, `UPDATE plugin_answers SET answered_at = 1 WHERE flow_id <> $1`,
+		} {
+			if _, err := tx.ExecContext(ctx, statement, r.about("new", "").Delivery); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.svc.ForgetAsked(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{"plugin_tasks", "plugin_answers"} {
+		for flow, want := range map[string]int{r.about("old", "").Delivery: 0, r.about("new", "").Delivery: 1, "life-" + r.id("v"): 1} {
+			var n int
+			if err := r.db.Read().QueryRow(`SELECT count(*) FROM `+table+` WHERE flow_id = $1`, flow).Scan(&n); err != nil || n != want {
+				t.Errorf("%s has %d rows of %s, want %d, %v", table, n, flow, want, err)
+			}
+		}
 	}
 }
