@@ -100,7 +100,7 @@ examples: setup-test build ## Record the examples in docs/events.md anew.
 	$(RECORD) -run 'TestGivenUpAtTheEnd$$' ./internal/streaming
 	$(RECORD) -run TestFailures/for_good/sqlite ./internal/postprocess
 	$(RECORD) -run TestProcessingFailed ./internal/video
-	$(RECORD) -run TestLifecycle/sqlite/too_short ./internal/pluginmanager
+	$(RECORD) -run "TestLifecycle/sqlite/too_short|TestEventsForPlugins/sqlite/answered" ./internal/pluginmanager
 	go test ./internal/event/schema -run Reference -update
 
 # ---- tests ----

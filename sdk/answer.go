@@ -24,7 +24,7 @@ type envelope struct {
 	Detail     complete  `json:"detail"`
 }
 
-// complete is a plugin's answer. ID is the video's.
+// complete is a plugin's answer. ID is the video's, or the delivery's.
 type complete struct {
 	ID        string          `json:"id"`
 	TaskToken string          `json:"TaskToken"`
@@ -35,7 +35,7 @@ type complete struct {
 // An invocation that is answered again gives an event of the same id, which
 // counts once. The id comes from the token, so nobody else can take it first.
 func answerEvent(plugin string, in Invocation, message []byte) (subject string, e envelope) {
-	return "ev.serverlessVideo-plugin-" + plugin + ".plugin-complete." + in.Video.ID, envelope{
+	return "ev.serverlessVideo-plugin-" + plugin + ".plugin-complete." + in.about(), envelope{
 		Version:    "0",
 		ID:         uuid.NewSHA1(uuid.NameSpaceOID, []byte("plugin-complete\x00"+in.token)).String(),
 		DetailType: "plugin-complete",
@@ -44,7 +44,7 @@ func answerEvent(plugin string, in Invocation, message []byte) (subject string, 
 		Time:       time.Now().UTC().Truncate(time.Millisecond),
 		Region:     "local",
 		Resources:  []string{},
-		Detail:     complete{ID: in.Video.ID, TaskToken: in.token, Message: message},
+		Detail:     complete{ID: in.about(), TaskToken: in.token, Message: message},
 	}
 }
 

@@ -29,7 +29,8 @@ type Invocation struct {
 	Video      Video      `json:"video"`
 	PluginData PluginData `json:"pluginData,omitempty"`
 
-	token string
+	token    string
+	delivery *Delivery // at onEvent, instead of a video
 }
 
 // Video is the video in question. URLs are absolute.
@@ -130,11 +131,17 @@ func parse(detailType string, detail []byte) (Invocation, error) {
 	if err := json.Unmarshal(detail, &d); err != nil {
 		return Invocation{}, fmt.Errorf("reading the invocation: %w", err)
 	}
-	if d.TaskToken == "" || d.Video.ID == "" {
-		return Invocation{}, errors.New("the invocation has no task token or no video")
-	}
 	in := d.Invocation
 	in.Hook, in.Plugin, in.token = hook, plugin, d.TaskToken
+	if hook == onEvent {
+		in.delivery = &Delivery{}
+		if err := json.Unmarshal(detail, in.delivery); err != nil {
+			return Invocation{}, fmt.Errorf("reading the invocation: %w", err)
+		}
+	}
+	if in.token == "" || in.about() == "" {
+		return Invocation{}, errors.New("the invocation has no task token, or is about nothing")
+	}
 	return in, nil
 }
 
@@ -144,6 +151,9 @@ func answer(ctx context.Context, h Handler, in Invocation) (message []byte, err 
 			message, err = nil, fmt.Errorf("the handler panicked: %v", p)
 		}
 	}()
+	if err := fits(h, in); err != nil {
+		return nil, err
+	}
 	value, err := h.handle(ctx, in)
 	if err != nil {
 		return nil, err

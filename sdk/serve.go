@@ -238,7 +238,7 @@ func (s *server) serve(ctx context.Context, msg *nats.Msg) {
 		s.tell(msg.Term())
 		return
 	}
-	log := s.Logger.With("video", in.Video.ID, "hook", in.Hook)
+	log := s.Logger.With("about", in.about(), "hook", in.Hook)
 	message, err := s.handle(ctx, msg, in)
 	if err == nil {
 		err = s.send(ctx, in, message)

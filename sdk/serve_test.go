@@ -228,3 +228,31 @@ func TestRunRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A plugin that takes events answers with what it made of them, or why it did not
+// take one.
+func TestEvents(t *testing.T) {
+	const detail = `{"deliveryId":"msg_1","rule":{"id":"ru-1","name":"n"},"event":{"id":"e","source":"s","detail-type":"t","time":"2026-11-26T12:00:00Z","detail":{"a":1}},"taskToken":"token"}`
+	for want, handler := range map[string]sdk.Events{
+		`"msg_1 ru-1 n e s t {\"a\":1}"`: func(_ context.Context, d sdk.Delivery) (any, error) {
+			return strings.Join([]string{d.ID, d.Rule.ID, d.Rule.Name, d.Event.ID, d.Event.Source, d.Event.DetailType, string(d.Event.Detail)}, " "), nil
+		},
+		`{"error":"not today"}`: func(context.Context, sdk.Delivery) (any, error) { return nil, errors.New("not today") },
+	} {
+		got, err := sdk.Run(t.Context(), handler, "onEvent.tagger", []byte(detail))
+		if err != nil || string(got) != want {
+			t.Errorf("%s, %v; want %s", got, err, want)
+		}
+	}
+	other := sdk.Metadata(func(context.Context, sdk.Invocation) (any, error) { return nil, nil })
+	if _, err := sdk.Run(t.Context(), other, "onEvent.tagger", []byte(detail)); err == nil {
+		t.Error("a plugin of the lifecycle takes an event")
+	}
+	events := sdk.Events(func(context.Context, sdk.Delivery) (any, error) { return nil, nil })
+	if _, err := sdk.Run(t.Context(), events, "preMetadata.tagger", []byte(`{"video":{"id":"v"},"taskToken":"t"}`)); err == nil {
+		t.Error("a plugin of events takes a video")
+	}
+	if _, err := sdk.Run(t.Context(), events, "onEvent.tagger", []byte(`{"taskToken":"t"}`)); err == nil {
+		t.Error("a delivery without an id is taken")
+	}
+}

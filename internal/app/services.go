@@ -102,9 +102,6 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	s.history = history.New(a.db, s.videos, a.log)
 
 	var err error
-	if s.rules, err = a.newRules(); err != nil {
-		return nil, err
-	}
 	s.streaming, err = streaming.New(streaming.Config{
 		Node:            a.nodeID,
 		Network:         rtc.Network{UDP: a.cfg.WebRTCUDP, TCP: a.cfg.WebRTCTCP, Hosts: a.cfg.WebRTCHost},
@@ -137,6 +134,9 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	if s.plugins, err = a.newPlugins(ctx, s.videos); err != nil {
 		return nil, err
 	}
+	if s.rules, err = a.newRules(s); err != nil {
+		return nil, err
+	}
 	s.publisher, err = publisher.New(publisher.Config{
 		Bus: a.bus, Videos: s.videos, PublicURL: a.cfg.PublicURL, Authenticate: a.accounts.Authenticate, Fail: gateway.Fail, Logger: a.log,
 	})
@@ -147,8 +147,16 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	return s, nil
 }
 
-func (a *App) newRules() (*rules.Service, error) {
-	cfg := rules.Config{DB: a.db, Logger: a.log, Secret: a.secret, Node: a.nodeID}
+// newRules makes the rules, with what their targets may be.
+func (a *App) newRules(s *services) (*rules.Service, error) {
+	cfg := rules.Config{
+		DB: a.db, Logger: a.log, Secret: a.secret, Node: a.nodeID, Metrics: a.registry,
+		Plugins: askedPlugins{s.plugins}, Tagger: s.videos,
+		Flows: []rules.Flow{{
+			Choice: rules.Choice{Name: "postprocess", Description: "Makes the MP4 and the pictures of the event's video again, when that has failed; up to five attempts in all."},
+			Start:  s.postprocess.AgainByRule,
+		}},
+	}
 	for _, text := range a.cfg.Rules.AllowNetworks {
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
@@ -188,6 +196,26 @@ func (a *App) newPlugins(ctx context.Context, videos *video.Service) (*pluginman
 		return nil, fmt.Errorf("the plugins' access to the bus: %w", err)
 	}
 	return manager, nil
+}
+
+// askedPlugins are the plugins that rules give events to.
+type askedPlugins struct{ *pluginmanager.Service }
+
+// ForEvents returns the plugins that take events.
+func (p askedPlugins) ForEvents() []rules.Choice {
+	all := []rules.Choice{}
+	for _, plugin := range p.EventPlugins() {
+		all = append(all, rules.Choice{Name: plugin.Name, Description: plugin.Description})
+	}
+	return all
+}
+
+// Ask gives an event to a plugin and waits for its answer.
+func (p askedPlugins) Ask(ctx context.Context, a rules.Asking) error {
+	return p.Service.Ask(ctx, pluginmanager.EventTask{
+		Delivery: a.Delivery, Plugin: a.Plugin, Rule: event.PluginEventRule{ID: a.RuleID, Name: a.RuleName},
+		Event: a.Event, Video: a.VideoID, Channel: a.ChannelID,
+	})
 }
 
 func iceServers(configured []config.ICEServer) []webrtc.ICEServer {

@@ -3,6 +3,7 @@
 package event
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -97,23 +98,31 @@ func (e Envelope) Subject() string {
 }
 
 func (e Envelope) about() string {
-	var d struct {
-		ID       string `json:"id"`
-		StreamID string `json:"stream_id"`
-		Channel  string `json:"channel_name"`
-		Video    struct {
-			ID string `json:"id"`
-		} `json:"video"`
-	}
-	// A foreign detail may use these names for something else; then it is
-	// about nothing that we know.
-	_ = json.Unmarshal(e.Detail, &d)
-	for _, s := range []string{d.ID, d.StreamID, d.Video.ID, d.Channel} {
+	video, channel := e.Video()
+	for _, s := range []string{video, channel} {
 		if s != "" {
 			return s
 		}
 	}
 	return "-"
+}
+
+// Video returns the video or stream that the event is about and its channel, ""
+// where it says none. A detail that comes from outside may say anything.
+func (e Envelope) Video() (video, channel string) {
+	var d struct {
+		ID       string `json:"id"`
+		StreamID string `json:"stream_id"`
+		Channel  string `json:"channel_name"`
+		Video    struct {
+			ID      string `json:"id"`
+			Channel string `json:"channel"`
+		} `json:"video"`
+	}
+	// A foreign detail may use these names for something else; then it is
+	// about nothing that we know.
+	_ = json.Unmarshal(e.Detail, &d)
+	return cmp.Or(d.ID, d.StreamID, d.Video.ID), cmp.Or(d.Channel, d.Video.Channel)
 }
 
 // Token returns s as one token of a subject: every byte outside [A-Za-z0-9_-]

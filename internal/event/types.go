@@ -202,9 +202,34 @@ type PluginInvocation struct {
 	PluginData PluginOutputs `json:"pluginData,omitempty" doc:"what the plugins of the hooks before answered, in the order of registration; absent at preValidate"`
 }
 
+// OnEvent is the hook of plugins that no lifecycle asks: rules give them events.
+const OnEvent = "onEvent"
+
+// DeliveryPrefix begins the id of what a rule delivers, and so of what is asked
+// and answered on its behalf.
+const DeliveryPrefix = "msg_"
+
+// PluginEvent asks a plugin about one event, because a rule says so. Delivery is
+// the same for every try; the answer has it as its id. The task token is a
+// secret of the plugin asked.
+type PluginEvent struct {
+	Plugin    string          `json:"-"`
+	Delivery  string          `json:"deliveryId" doc:"the same for every try: what was done for it need not be done again" minLength:"1"`
+	Rule      PluginEventRule `json:"rule" doc:"the rule by which the plugin is given the event"`
+	Event     json.RawMessage `json:"event" doc:"the event, whole; task tokens in it are masked"`
+	TaskToken string          `json:"taskToken" doc:"names the task, once; a secret of the plugin asked, (masked) wherever else events are shown" minLength:"1"`
+}
+
+// PluginEventRule is the rule by which a plugin is given an event.
+type PluginEventRule struct {
+	ID   string `json:"id" doc:"of the rule" minLength:"1"`
+	Name string `json:"name" doc:"that people gave it"`
+}
+
 // PluginComplete is a plugin's answer. Plugin names who answers: on the bus it
-// is the credential's name, which the server checks. ID, the video's, is there
-// for the subject alone: what is answered is decided by the token.
+// is the credential's name, which the server checks. ID, the video's or the
+// delivery's, is there for the subject alone: what is answered is decided by the
+// token.
 type PluginComplete struct {
 	Plugin    string          `json:"-"`
 	ID        string          `json:"id,omitempty" doc:"the video, for filters; what is answered is decided by the token"`
@@ -342,6 +367,8 @@ func (LifeCycleStarted) EventSource() string      { return SourcePluginManager }
 func (LifeCycleStarted) EventType() string        { return "LifeCycleStarted" }
 func (PluginInvocation) EventSource() string      { return SourcePluginManager }
 func (p PluginInvocation) EventType() string      { return p.Hook + "." + p.Plugin }
+func (PluginEvent) EventSource() string           { return SourcePluginManager }
+func (p PluginEvent) EventType() string           { return OnEvent + "." + p.Plugin }
 func (p PluginComplete) EventSource() string      { return SourcePluginPrefix + p.Plugin }
 func (PluginComplete) EventType() string          { return "plugin-complete" }
 func (PluginFailed) EventSource() string          { return SourcePluginManager }

@@ -55,8 +55,8 @@ func (s *Service) asked(ctx context.Context, r *reader, hook, plugin string) err
 // manager's to count.
 func (s *Service) pluginAnswered(ctx context.Context, e event.Envelope) error {
 	var d event.PluginComplete
-	if e.Decode(&d) != nil || d.TaskToken == "" {
-		return nil
+	if e.Decode(&d) != nil || d.TaskToken == "" || strings.HasPrefix(d.ID, event.DeliveryPrefix) {
+		return nil // not of a lifecycle
 	}
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		task, err := claimTask(ctx, tx, d.TaskToken)

@@ -203,3 +203,17 @@ func FuzzHear(f *testing.F) {
 		}
 	})
 }
+
+// What rules ask plugins is no part of a video's story, and leaves nothing waiting.
+func TestEventsForPluginsAreLeftOut(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		f.hear(
+			event.New(event.PluginEvent{Plugin: "listener", Delivery: "msg_1", TaskToken: "secret-1", Event: json.RawMessage(`{}`)}),
+			event.New(event.PluginComplete{Plugin: "listener", ID: "msg_1", TaskToken: "secret-1", Message: json.RawMessage(`{}`)}),
+		)
+		if kept := f.dump(); kept != "" {
+			t.Errorf("kept: %s", kept)
+		}
+	})
+}

@@ -36,6 +36,9 @@ func (s *Service) Consumers() []event.Consumer {
 func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 	r := reader{e: e}
 	if hook, plugin, ok := strings.Cut(e.DetailType, "."); ok && e.Source == event.SourcePluginManager {
+		if hook == event.OnEvent {
+			return nil // a rule's doing, no part of a video's story
+		}
 		return s.asked(ctx, &r, hook, plugin)
 	}
 	switch e.DetailType {

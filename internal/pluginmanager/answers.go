@@ -56,7 +56,11 @@ func (s *Service) answered(ctx context.Context, e event.Envelope) error {
 	}
 	if task.FlowID != "" {
 		s.metrics.ended(task.Hook, task.State)
-		s.flows.Wake(task.FlowID)
+		if task.Hook == event.OnEvent {
+			s.waiters.wake(task.FlowID)
+		} else {
+			s.flows.Wake(task.FlowID)
+		}
 	}
 	return nil
 }
@@ -145,6 +149,12 @@ func (s *Service) weigh(ctx context.Context, q *sqlc.Queries, t *sqlc.PluginTask
 				t.Reason = t.Plugin + " gave no reason"
 			}
 		}
+	}
+	if t.Hook == event.OnEvent {
+		if reason, refused := refusalOf(raw); refused {
+			return fail(reason)
+		}
+		return string(raw), nil // it stands in no event
 	}
 	encoded, err := json.Marshal(raw) // as it will stand in events
 	if err != nil {

@@ -1,6 +1,7 @@
 package pluginmanager
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -62,7 +63,10 @@ func (s *Service) recordingReady(ctx context.Context, e event.Envelope) error {
 // invocation and answers with an event. The plugin may run again, the answer
 // counts once.
 func (s *Service) runBuiltIn(ctx context.Context, name string, b BuiltIn, e event.Envelope) error {
-	var d event.PluginInvocation
+	var d struct {
+		event.PluginInvocation
+		Delivery string `json:"deliveryId"` // of an event instead of a video
+	}
 	if err := e.Decode(&d); err != nil {
 		s.log.Error("an invocation that cannot be understood", "plugin", name, "event", e.ID, "err", err)
 		return nil
@@ -71,7 +75,7 @@ func (s *Service) runBuiltIn(ctx context.Context, name string, b BuiltIn, e even
 	if err != nil {
 		return fmt.Errorf("plugin %s: %w", name, err)
 	}
-	answer := event.PluginComplete{Plugin: name, ID: d.Video.ID, TaskToken: d.TaskToken, Message: message}
+	answer := event.PluginComplete{Plugin: name, ID: cmp.Or(d.Video.ID, d.Delivery), TaskToken: d.TaskToken, Message: message}
 	return s.db.Once(ctx, builtInPrefix+name, e.ID, func(ctx context.Context, tx *store.Tx) error {
 		// By the token's hash nobody else can know the id, and use it first.
 		return tx.Emit(ctx, event.NewWithID(id.Derived("answer", e.ID, hashToken(d.TaskToken)), answer))

@@ -20,7 +20,7 @@ type PluginInfo struct {
 	Author      string   `json:"author,omitempty"`
 	Version     string   `json:"version,omitempty"`
 	Tags        []string `json:"tags,omitempty" nullable:"false"`
-	EventHook   string   `json:"eventHook" enum:"preValidate,postValidate,preMetadata,postMetadata"`
+	EventHook   string   `json:"eventHook" enum:"preValidate,postValidate,preMetadata,postMetadata,onEvent" doc:"onEvent: rules give it events, no lifecycle asks it"`
 	TimeLimit   float64  `json:"timeLimit" doc:"seconds that it has for one video"`
 	Kind        string   `json:"kind" enum:"builtin,configured"`
 }

@@ -39,7 +39,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			return nil, fmt.Errorf("the plugin manager's metrics: %w", err)
 		}
 	}
-	for _, hook := range hooks() {
+	for _, hook := range allHooks() {
 		for _, outcome := range []string{outcomeSuccess, outcomeInvalid, outcomeFailed} {
 			m.runs.WithLabelValues(hook, outcome)
 		}
@@ -52,7 +52,7 @@ func (m *metrics) registered(all []registration) {
 	for _, r := range all {
 		counts[r.EventHook]++
 	}
-	for _, hook := range hooks() {
+	for _, hook := range allHooks() {
 		m.plugins.WithLabelValues(hook).Set(float64(counts[hook]))
 	}
 }

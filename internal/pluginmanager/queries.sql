@@ -71,3 +71,13 @@ SELECT t.hook, t.plugin, a.message FROM plugin_tasks t
 JOIN plugin_answers a ON a.flow_id = t.flow_id AND a.hook = t.hook AND a.plugin = t.plugin AND a.attempt = t.attempt
 WHERE t.flow_id = $1 AND (t.state = 'passed' OR t.state = 'refused')
 ORDER BY t.hook, t.position, t.plugin;
+
+-- name: LastTask :many
+-- The last attempt at what was asked of a plugin; no row when it was not.
+SELECT * FROM plugin_tasks WHERE flow_id = $1 AND hook = $2 AND plugin = $3 ORDER BY attempt DESC LIMIT 1;
+
+-- name: ForgetAnswers :exec
+DELETE FROM plugin_answers WHERE hook = $1 AND answered_at < $2;
+
+-- name: ForgetTasks :exec
+DELETE FROM plugin_tasks WHERE hook = $1 AND asked_at < $2;

@@ -21,8 +21,11 @@ const (
 	postMetadata = "postMetadata"
 )
 
-// hooks returns the hooks in the order in which they run.
+// hooks returns the hooks of the lifecycle in the order in which they run.
 func hooks() []string { return event.Hooks() }
+
+// allHooks are those, and the one of no lifecycle.
+func allHooks() []string { return append(hooks(), event.OnEvent) }
 
 // hookLimit is how long a plugin has at a hook if it did not register less; 0
 // when there is no such hook.
@@ -34,6 +37,8 @@ func hookLimit(hook string) time.Duration {
 		return 30 * time.Second
 	case preMetadata, postMetadata:
 		return 600 * time.Second
+	case event.OnEvent:
+		return 60 * time.Second
 	}
 	return 0
 }
@@ -122,7 +127,7 @@ func (r registration) check() error {
 	case r.Name == "" || len(r.Name) > maxName || event.Token(r.Name) != r.Name:
 		return errs.Newf(errs.Invalid, "a plugin's name is 1 to %d letters, digits, - and _, not %q", maxName, r.Name)
 	case most == 0:
-		return errs.Newf(errs.Invalid, "plugin %s: there is no hook %q: it is one of preValidate, postValidate, preMetadata, postMetadata", r.Name, r.EventHook)
+		return errs.Newf(errs.Invalid, "plugin %s: there is no hook %q: it is one of preValidate, postValidate, preMetadata, postMetadata, onEvent", r.Name, r.EventHook)
 	case r.TimeLimit != 0 && (r.TimeLimit < 0.001 || r.TimeLimit > most.Seconds()):
 		return errs.Newf(errs.Invalid, "plugin %s: the time_limit %g is not between 0.001 and %g, the seconds of %s", r.Name, r.TimeLimit, most.Seconds(), r.EventHook)
 	}

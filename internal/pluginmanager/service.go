@@ -1,7 +1,8 @@
 // Package pluginmanager runs the plugin lifecycle of every recording: the four
 // hooks in their order, inside a hook all its plugins at once. A plugin is
 // asked by an event with a one-time token and answers with an event that
-// carries it; the lifecycle between the two is a durable flow.
+// carries it; the lifecycle between the two is a durable flow. Plugins of a fifth
+// hook are asked about single events, for rules (asks.go).
 package pluginmanager
 
 import (
@@ -55,6 +56,7 @@ type Service struct {
 	metrics  *metrics
 	log      *slog.Logger
 	refusals rate.Sometimes // of the log: one line a second
+	waiters  waiters        // for answers about events
 }
 
 // New returns the plugin manager, its lifecycle registered with the flows.
@@ -87,6 +89,7 @@ const (
 	// while nobody was there to hear them.
 	grace          = 15 * time.Second
 	reconcileEvery = time.Minute
+	forgetEvery    = time.Hour
 )
 
 // Start brings the registry up to date with the built-in and configured
@@ -106,12 +109,18 @@ func (s *Service) Start(ctx context.Context) error {
 func (s *Service) Run(ctx context.Context) {
 	tick := time.NewTicker(reconcileEvery)
 	defer tick.Stop()
+	forget := time.NewTicker(forgetEvery)
+	defer forget.Stop()
 	for {
 		if err := s.Reconcile(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("starting missing lifecycles", "err", err)
 		}
 		select {
 		case <-tick.C:
+		case <-forget.C:
+			if err := s.forgetAsked(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("forgetting what plugins were asked about events", "err", err)
+			}
 		case <-ctx.Done():
 			return
 		}

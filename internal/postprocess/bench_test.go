@@ -18,7 +18,7 @@ func BenchmarkStoryboard10Minutes(b *testing.B) {
 	tool(b, "ffmpeg", "-stream_loop", "29", "-i", clip, "-c", "copy", video)
 	b.ResetTimer()
 	for b.Loop() {
-		tiles, err := postprocess.TilesOf(b.Context(), video, postprocess.Media{DurationMillis: 600_000, Width: 1280, Height: 720})
+		_, tiles, _, err := postprocess.TilesOf(b.Context(), video, postprocess.Media{DurationMillis: 600_000, Width: 1280, Height: 720})
 		if err != nil || tiles < 119 || tiles > 121 {
 			b.Fatalf("%d tiles, %v", tiles, err)
 		}

@@ -114,7 +114,7 @@ func TestEncodingPlan(t *testing.T) {
 // TestEncodeTurnedPhone: a picture of another shape is not stretched.
 func TestEncodeTurnedPhone(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out.mp4")
-	tool(t, "ffmpeg", postprocess.EncodingArgs(turned(t), out,
+	tool(t, "ffmpeg", postprocess.EncodingArgs(turned(t, "testsrc=size=640x360", "testsrc=size=360x640"), out,
 		postprocess.Media{DurationMillis: 8000, Width: 640, Height: 360, Entries: 2, Codecs: []string{"avc1.42c028", "opus"}})...)
 	for at, share := range map[string]float64{"2": 0.2, "6": 0.05} {
 		path := filepath.Join(t.TempDir(), "picture.png")

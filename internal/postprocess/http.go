@@ -7,7 +7,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/postprocess/sqlc"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
@@ -81,7 +80,7 @@ func (s *Service) retryProcessing(ctx context.Context, in *ByVideo) (*processing
 		return nil, err
 	}
 	if !begun {
-		return nil, errs.Newf(errs.Conflict, "only what has failed can be tried again: the processing of this video is %s", row.State)
+		return nil, notFailed(row.State)
 	}
 	if err := s.start(ctx, j); err != nil {
 		s.log.Warn("post-processing: an attempt begins later", "video", j.ID, "err", err)

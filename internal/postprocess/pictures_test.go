@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"image"
+	"image/color"
 	"image/jpeg"
 	"os"
 	"path/filepath"
@@ -111,38 +112,89 @@ func coloured(p image.Image, in image.Rectangle) float64 {
 	return float64(n) / float64(in.Dx()*in.Dy())
 }
 
-// turned makes a video of 8 s whose picture is 640x360 and then 360x640.
-func turned(t *testing.T) (path string) {
+// turned makes a video of two pictures of lavfi, 4 s each, as of a phone that was
+// turned.
+func turned(t *testing.T, pictures ...string) (path string) {
 	t.Helper()
 	dir := t.TempDir()
-	for offset, size := range map[string]string{"0": "640x360", "4": "360x640"} {
-		tool(t, "ffmpeg", "-f", "lavfi", "-i", "testsrc=rate=10:duration=4:size="+size, "-c:v", "libx264", "-preset", "ultrafast",
-			"-pix_fmt", "yuv420p", "-g", "10", "-muxdelay", "0", "-muxpreload", "0", "-output_ts_offset", offset,
-			"-f", "mpegts", filepath.Join(dir, offset+".ts"))
-	}
-	var both []byte
-	for _, name := range []string{"0.ts", "4.ts"} {
-		data, err := os.ReadFile(filepath.Join(dir, name))
+	var all []byte
+	for i, picture := range pictures {
+		part := filepath.Join(dir, fmt.Sprint(i, ".ts"))
+		tool(t, "ffmpeg", "-f", "lavfi", "-i", picture, "-t", "4", "-r", "10", "-c:v", "libx264", "-preset", "ultrafast",
+			"-pix_fmt", "yuv420p", "-g", "10", "-muxdelay", "0", "-muxpreload", "0", "-output_ts_offset", fmt.Sprint(4*i), "-f", "mpegts", part)
+		data, err := os.ReadFile(part)
 		if err != nil {
 			t.Fatal(err)
 		}
-		both = append(both, data...)
+		all = append(all, data...)
 	}
-	path = filepath.Join(dir, "both.ts")
-	if err := os.WriteFile(path, both, 0o600); err != nil {
+	path = filepath.Join(dir, "all.ts")
+	if err := os.WriteFile(path, all, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// TestTurnedPhone: a picture that changes its shape is one storyboard.
+// TestTurnedPhone: a recording whose picture changes its shape is one storyboard,
+// in which every picture keeps its shape: it is a grey picture with a white square
+// in its middle, and so is each tile.
 func TestTurnedPhone(t *testing.T) {
-	path := turned(t)
-	tiles, err := postprocess.TilesOf(t.Context(), path, postprocess.Media{DurationMillis: 8000, Width: 640, Height: 360})
-	if err != nil || tiles != 4 {
-		t.Errorf("%d tiles, %v", tiles, err)
+	const square = ",drawbox=x=(iw-180)/2:y=(ih-180)/2:w=180:h=180:color=white:t=fill"
+	for name, c := range map[string]struct {
+		first, second string
+		media         postprocess.Media
+	}{
+		"to portrait":  {"640x360", "360x640", postprocess.Media{DurationMillis: 8000, Width: 640, Height: 360}},
+		"to landscape": {"360x640", "640x360", postprocess.Media{DurationMillis: 8000, Width: 360, Height: 640}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := turned(t, "color=gray:size="+c.first+square, "color=gray:size="+c.second+square)
+			jpegs, tiles, size, err := postprocess.TilesOf(t.Context(), path, c.media)
+			if err != nil || tiles != 4 || len(jpegs) != 1 {
+				t.Fatalf("%d tiles on %d sheets, %v", tiles, len(jpegs), err)
+			}
+			sheet := decode(t, jpegs[0])
+			for i := range tiles {
+				tile := image.Rectangle{Max: size}.Add(image.Pt(i*size.X, 0))
+				grey := bounds(sheet, tile, 70, 190).Size()
+				white := bounds(sheet, tile, 215, 256)
+				// The turned pictures are as high or as wide as the tile, between bars.
+				wantGrey, side := size, 72
+				if i >= 2 {
+					wantGrey, side = image.Pt(144*360/640, 144), 40
+					if size.Y > size.X {
+						wantGrey.X, wantGrey.Y = wantGrey.Y, wantGrey.X
+					}
+				}
+				if !about(grey.X, wantGrey.X) || !about(grey.Y, wantGrey.Y) {
+					t.Errorf("the picture on tile %d is %v, want %v", i, grey, wantGrey)
+				}
+				if w := white.Dx(); !about(w, white.Dy()) || !about(w, side) {
+					t.Errorf("the square on tile %d is %v, want %d", i, white.Size(), side)
+				}
+				if middle := white.Min.Add(white.Max).Div(2); !about(middle.X, (tile.Min.X+tile.Max.X)/2) || !about(middle.Y, size.Y/2) {
+					t.Errorf("the square on tile %d is at %v", i, white)
+				}
+			}
+		})
 	}
 }
+
+// bounds is where in a part of a picture the luma is at least low and below high.
+func bounds(p image.Image, in image.Rectangle, low, high uint32) image.Rectangle {
+	var found image.Rectangle
+	for y := in.Min.Y; y < in.Max.Y; y++ {
+		for x := in.Min.X; x < in.Max.X; x++ {
+			if luma, _, _, _ := color.GrayModel.Convert(p.At(x, y)).RGBA(); luma>>8 >= low && luma>>8 < high {
+				found = found.Union(image.Rect(x, y, x+1, y+1))
+			}
+		}
+	}
+	return found
+}
+
+// about allows for rounding to even numbers and for the blur of edges.
+func about(got, want int) bool { return max(got-want, want-got) <= 6 }
 
 // TestProgressIsPushed: the owner's pages hear how far it is.
 func TestProgressIsPushed(t *testing.T) {

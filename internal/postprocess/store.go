@@ -68,16 +68,21 @@ func (s *Service) jobRow(ctx context.Context, jobID string) (sqlc.PostprocessJob
 // beginAgain raises the attempt of a job that has failed; false when it has not.
 func (s *Service) beginAgain(ctx context.Context, jobID string) (j Job, ok bool, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		rows, err := sqlc.New(tx).BeginAgain(ctx, sqlc.BeginAgainParams{UpdatedAt: store.Now(), ID: jobID})
-		if err != nil {
-			return fmt.Errorf("beginning the job of %s again: %w", jobID, err)
-		}
-		if ok = len(rows) > 0; ok {
-			j = jobOf(rows[0])
-		}
-		return nil
+		j, ok, err = raiseAttempt(ctx, tx, jobID)
+		return err
 	})
 	return j, ok, err
+}
+
+func raiseAttempt(ctx context.Context, tx *store.Tx, jobID string) (j Job, ok bool, err error) {
+	rows, err := sqlc.New(tx).BeginAgain(ctx, sqlc.BeginAgainParams{UpdatedAt: store.Now(), ID: jobID})
+	if err != nil {
+		return j, false, fmt.Errorf("beginning the job of %s again: %w", jobID, err)
+	}
+	if len(rows) == 0 {
+		return j, false, nil
+	}
+	return jobOf(rows[0]), true, nil
 }
 
 func jobOf(row sqlc.PostprocessJob) Job {

@@ -106,11 +106,14 @@ func noStoryboard(err error) string {
 
 // args have ffmpeg write tiles, one after the other, planar YUV 4:2:0 of the full
 // range. Each shows the key frame at its time or the last before it. A picture of
-// another shape, of a phone that was turned, is stretched: filters that were made
-// anew for it would count the time from 0 again, so they are not.
+// another shape, of a phone that was turned, keeps its shape between black bars:
+// scale and pad look at each frame, because filters that were made anew for it
+// would count the time from 0 again.
 func (b storyboard) args(video string) []string {
 	return append(inputArgs(video, "-reinit_filter", "0"), "-vf", fmt.Sprintf(
-		"fps=1/%d:start_time=0:round=up,scale=%d:%d:flags=bilinear:out_range=full,format=yuv420p",
+		"fps=1/%[1]d:start_time=0:round=up,"+
+			"scale=%[2]d:%[3]d:force_original_aspect_ratio=decrease:force_divisible_by=2:eval=frame:flags=bilinear:out_range=full,"+
+			"pad=%[2]d:%[3]d:-1:-1:eval=frame,format=yuv420p",
 		int(b.every.Seconds()), b.width, b.height), "-threads", "1", "-f", "rawvideo", "pipe:1")
 }
 

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/rules"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
@@ -17,7 +19,7 @@ import (
 func BenchmarkEventWithoutRule(b *testing.B) {
 	db := storetest.Open(b, store.Config{Path: filepath.Join(b.TempDir(), "app.db")})
 	cfg := quick(db)
-	cfg.Logger = slog.New(slog.DiscardHandler)
+	cfg.Logger, cfg.Metrics = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
 	s, err := rules.New(cfg)
 	if err != nil {
 		b.Fatal(err)

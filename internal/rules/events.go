@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/event/pattern"
@@ -31,20 +32,21 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 	if err != nil {
 		return err
 	}
-	matches, err := s.matches(ctx, sqlc.New(s.db.Read()), parsed)
+	closed := fromPlugins(e)
+	matches, err := s.matches(ctx, sqlc.New(s.db.Read()), parsed, closed)
 	if err != nil || len(matches) == 0 {
 		return err
 	}
 	err = s.db.Once(ctx, consumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
 		q := sqlc.New(tx)
 		// Again, as the rules are now: one may be gone.
-		matches, err := s.matches(ctx, q, parsed)
+		matches, err := s.matches(ctx, q, parsed, closed)
 		if err != nil {
 			return err
 		}
 		for _, rule := range matches {
 			_, err := q.AddDelivery(ctx, sqlc.AddDeliveryParams{
-				ID: "msg_" + id.New(), RuleID: rule, EventID: e.ID, Source: e.Source, DetailType: e.DetailType,
+				ID: event.DeliveryPrefix + id.New(), RuleID: rule, EventID: e.ID, Source: e.Source, DetailType: e.DetailType,
 				Body: string(body), DueAt: store.Now(),
 			})
 			if err != nil {
@@ -62,17 +64,33 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 // compiled are the enabled rules at a version.
 type compiled struct {
 	version int64
-	set     pattern.Set[string] // of ids
+	set     pattern.Set[match]
 }
 
-// matches returns the ids of the enabled rules that an event matches.
-func (s *Service) matches(ctx context.Context, q *sqlc.Queries, e pattern.Event) ([]string, error) {
+// match is a rule that an event may match.
+type match struct{ id, target string }
+
+// fromPlugins says whether an event is what plugins were asked or answered. Rules
+// give plugins none of it: a plugin that is asked because it was asked, or
+// because it answered, would be asked for ever.
+func fromPlugins(e event.Envelope) bool {
+	return e.Source == event.SourcePluginManager && strings.HasPrefix(e.DetailType, event.OnEvent+".") ||
+		strings.HasPrefix(e.DetailType, event.PluginComplete{}.EventType())
+}
+
+// matches returns the ids of the enabled rules that an event matches; closed, of
+// those that give it to no plugin.
+func (s *Service) matches(ctx context.Context, q *sqlc.Queries, e pattern.Event, closed bool) ([]string, error) {
 	c, err := s.current(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	var ids []string
-	c.set.Match(e, func(rule string) { ids = append(ids, rule) })
+	c.set.Match(e, func(m match) {
+		if !closed || m.target != targetPlugin {
+			ids = append(ids, m.id)
+		}
+	})
 	return ids, nil
 }
 
@@ -102,7 +120,7 @@ func (s *Service) current(ctx context.Context, q *sqlc.Queries) (*compiled, erro
 			s.log.Error("a rule's pattern is not understood any more; the rule matches nothing", "rule", r.Name, "err", err)
 			continue
 		}
-		c.set.Add(p, r.ID)
+		c.set.Add(p, match{r.ID, r.Target})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

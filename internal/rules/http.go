@@ -25,6 +25,7 @@ func (s *Service) Register(api huma.API) {
 	huma.Register(api, created, s.createRule)
 	huma.Register(api, op("list-rules", http.MethodGet, "", "The rules, newest first", ""), s.listRules)
 	huma.Register(api, op("test-pattern", http.MethodPost, "/test", "Whether a pattern matches an event", ""), s.testPattern)
+	huma.Register(api, op("list-rule-targets", http.MethodGet, "/targets", "The plugins and flows that a rule's target may be", ""), s.listTargets)
 	huma.Register(api, op("get-rule", http.MethodGet, "/{id}", "A rule", ""), s.getRule)
 	huma.Register(api, op("update-rule", http.MethodPut, "/{id}", "Change a rule",
 		"Replaces all that the rule says. A rule that becomes a webhook by this gets a secret, shown this once."), s.updateRule)
@@ -56,7 +57,7 @@ func (s *Service) createRule(ctx context.Context, in *struct{ Body RuleInput }) 
 	if err := admin(ctx); err != nil {
 		return nil, err
 	}
-	input, err := s.checked(in.Body)
+	input, err := s.checked(in.Body, RuleTarget{})
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +97,21 @@ func (s *Service) listRules(ctx context.Context, in *struct {
 	return &ruleList{store.MakeList(p, views, key, func(v RuleView) RuleView { return v })}, nil
 }
 
+// RuleTargets are what targets may name.
+type RuleTargets struct {
+	Plugins []Choice `json:"plugins" nullable:"false" doc:"that take events: their eventHook is onEvent"`
+	Flows   []Choice `json:"flows" nullable:"false"`
+}
+
+type targetsOutput struct{ Body RuleTargets }
+
+func (s *Service) listTargets(ctx context.Context, _ *struct{}) (*targetsOutput, error) {
+	if err := admin(ctx); err != nil {
+		return nil, err
+	}
+	return &targetsOutput{RuleTargets{Plugins: append([]Choice{}, s.cfg.Plugins.ForEvents()...), Flows: s.flows()}}, nil
+}
+
 // RulePath names a rule.
 type RulePath struct {
 	ID string `path:"id" maxLength:"128"`
@@ -119,7 +135,11 @@ func (s *Service) updateRule(ctx context.Context, in *struct {
 	if err := admin(ctx); err != nil {
 		return nil, err
 	}
-	input, err := s.checked(in.Body)
+	before, err := s.rule(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	input, err := s.checked(in.Body, targetOf(before))
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func TestForAdminsAlone(t *testing.T) {
 	}{
 		{"GET", "/api/rules", nil}, {"POST", "/api/rules", toLog("b")},
 		{"POST", "/api/rules/test", rules.PatternTest{Pattern: allStreams, Event: "{}"}},
-		{"GET", at, nil}, {"PUT", at, toLog("a")}, {"DELETE", at, nil}, {"POST", at + "/secret", nil},
+		{"GET", "/api/rules/targets", nil}, {"GET", at, nil}, {"PUT", at, toLog("a")}, {"DELETE", at, nil}, {"POST", at + "/secret", nil},
 		{"GET", at + "/deliveries", nil}, {"GET", at + "/deliveries/msg_1", nil}, {"POST", at + "/deliveries/msg_1/redrive", nil},
 		{"POST", at + "/dead-letters/redrive", nil}, {"DELETE", at + "/dead-letters", nil},
 	} {
@@ -88,7 +88,9 @@ func TestManagement(t *testing.T) {
 }
 
 func TestRulesThatAreRefused(t *testing.T) {
-	r := newRig(t, quick(sqlite(t)))
+	cfg := quick(sqlite(t))
+	cfg.Flows = []rules.Flow{again(nil)}
+	r := newRig(t, cfg)
 	hook := func(url string) rules.RuleInput {
 		in := toLog("a")
 		in.Target = rules.RuleTarget{Type: "webhook", URL: url}
@@ -107,6 +109,13 @@ func TestRulesThatAreRefused(t *testing.T) {
 		"too many tries":      {tries(21), "body.maxTries", ""},
 		"an unknown target":   {target(rules.RuleTarget{Type: "mail"}), "body.target.type", ""},
 		"the log with a URL":  {target(rules.RuleTarget{Type: "log", URL: "https://x.example"}), "body.target.url", "leave it out"},
+		"an unknown plugin":   {target(rules.RuleTarget{Type: "plugin", Plugin: "nobody"}), "body.target.plugin", "it is one of: counter"},
+		"a plugin's URL":      {target(rules.RuleTarget{Type: "plugin", Plugin: "counter", URL: "https://x.example"}), "body.target.url", "leave it out"},
+		"no plugin":           {target(rules.RuleTarget{Type: "plugin"}), "body.target.plugin", "counter"},
+		"an unknown flow":     {target(rules.RuleTarget{Type: "flow", Flow: "nothing"}), "body.target.flow", "it is one of: again"},
+		"no tag":              {target(rules.RuleTarget{Type: "tag"}), "body.target.tag", "no event tag"},
+		"a tag of two words":  {target(rules.RuleTarget{Type: "tag", Tag: "two words"}), "body.target.tag", "no event tag"},
+		"a tag with a flow":   {target(rules.RuleTarget{Type: "tag", Tag: "x", Flow: "again"}), "body.target.flow", "leave it out"},
 		"no URL":              {hook(""), "body.target.url", "needs a URL"},
 		"another scheme":      {hook("ftp://example.com/"), "body.target.url", "https://"},
 		"a file":              {hook("file:///etc/passwd"), "body.target.url", "https://"},

@@ -2,8 +2,6 @@ package rules
 
 import (
 	"errors"
-	"net/netip"
-	"net/url"
 	"strings"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
@@ -13,8 +11,11 @@ import (
 
 // RuleTarget is where a rule's events go.
 type RuleTarget struct {
-	Type string `json:"type" enum:"webhook,log"`
-	URL  string `json:"url,omitempty" maxLength:"2000" doc:"of a webhook: http or https" example:"https://example.com/hook"`
+	Type   string `json:"type" enum:"webhook,log,plugin,flow,tag"`
+	URL    string `json:"url,omitempty" maxLength:"2000" doc:"of a webhook: http or https" example:"https://example.com/hook"`
+	Plugin string `json:"plugin,omitempty" maxLength:"50" doc:"of a plugin: its name, one of GET /api/rules/targets"`
+	Flow   string `json:"flow,omitempty" maxLength:"50" doc:"of a flow: its name, one of GET /api/rules/targets"`
+	Tag    string `json:"tag,omitempty" maxLength:"64" doc:"of a tag: the event tag that videos get, of letters, digits, - and _"`
 }
 
 // RuleInput is what a rule says.
@@ -31,12 +32,28 @@ type RuleInput struct {
 func (in RuleInput) onto(r sqlc.Rule) sqlc.Rule {
 	r.Name, r.Description, r.Enabled, r.Pattern = in.Name, in.Description, in.Enabled, in.Pattern
 	r.Target, r.Url, r.MaxTries = in.Target.Type, in.Target.URL, int64(in.MaxTries)
+	r.Argument = in.Target.Plugin + in.Target.Flow + in.Target.Tag // one of them, as checkTarget holds
 	return r
 }
 
-// checked returns the input in its one form. Errors are errs.Invalid with all
-// places that are wrong.
-func (s *Service) checked(in RuleInput) (RuleInput, error) {
+// targetOf is the target that a row says.
+func targetOf(r sqlc.Rule) RuleTarget {
+	t := RuleTarget{Type: r.Target, URL: r.Url}
+	switch r.Target {
+	case targetPlugin:
+		t.Plugin = r.Argument
+	case targetFlow:
+		t.Flow = r.Argument
+	case targetTag:
+		t.Tag = r.Argument
+	}
+	return t
+}
+
+// checked returns the input in its one form. A target that the rule has already is
+// not asked whether it still can be: rules are switched off, too, whose plugin is
+// gone. Errors are errs.Invalid with all places that are wrong.
+func (s *Service) checked(in RuleInput, has RuleTarget) (RuleInput, error) {
 	var places []errs.Place
 	in.Name, in.Target.URL = strings.TrimSpace(in.Name), strings.TrimSpace(in.Target.URL)
 	if in.Name == "" {
@@ -48,8 +65,9 @@ func (s *Service) checked(in RuleInput) (RuleInput, error) {
 	if _, place := compile(in.Pattern); place != nil {
 		places = append(places, *place)
 	}
-	if wrong := s.checkTarget(in.Target); wrong != "" {
-		places = append(places, errs.Place{Location: "body.target.url", Message: wrong})
+	in.Target.Tag = strings.TrimSpace(in.Target.Tag)
+	if place := s.checkTarget(in.Target); place != nil && in.Target != has {
+		places = append(places, *place)
 	}
 	return in, invalid(places)
 }
@@ -71,34 +89,4 @@ func compile(text string) (*pattern.Pattern, *errs.Place) {
 		}
 	}
 	return p, nil
-}
-
-// checkTarget says what is wrong with a target. What a name stands for is seen
-// when it is connected to.
-func (s *Service) checkTarget(t RuleTarget) string {
-	if t.Type == targetLog {
-		if t.URL != "" {
-			return "the log has no URL; leave it out"
-		}
-		return ""
-	}
-	u, err := url.Parse(t.URL)
-	switch {
-	case t.URL == "":
-		return "a webhook needs a URL"
-	case err != nil:
-		return "this is no URL"
-	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Hostname() == "":
-		return "a webhook's URL begins with https:// or http:// and a host, such as https://example.com/hook"
-	case u.User != nil:
-		return "a webhook's URL has no user name or password: the signature says who calls"
-	case u.Fragment != "":
-		return "a fragment (#…) is not sent; leave it out"
-	}
-	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
-		if err := mayReach(a, s.cfg.AllowNetworks); err != nil {
-			return err.Error()
-		}
-	}
-	return ""
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/serverlessvideo/serverlessvideo/internal/rules"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
@@ -35,7 +37,7 @@ func child() {
 		panic(err)
 	}
 	c.Timeout = c.Lease / 2
-	c.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	c.Logger, c.Metrics = slog.New(slog.NewTextHandler(os.Stderr, nil)), prometheus.NewRegistry()
 	s, err := rules.New(c)
 	if err != nil {
 		panic(err)

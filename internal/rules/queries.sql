@@ -5,15 +5,15 @@ SELECT version FROM rules_version WHERE id = 1;
 UPDATE rules_version SET version = version + 1 WHERE id = 1;
 
 -- name: EnabledRules :many
-SELECT id, name, pattern FROM rules WHERE enabled = TRUE ORDER BY created_at, id;
+SELECT id, name, pattern, target FROM rules WHERE enabled = TRUE ORDER BY created_at, id;
 
 -- name: CountRules :one
 SELECT count(*) FROM rules;
 
 -- name: AddRule :exec
 INSERT INTO rules (id, name, description, enabled, pattern, target, url, max_tries, secret_sealed, old_secret_sealed,
-    old_secret_until, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11);
+    old_secret_until, created_at, updated_at, argument)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11, $12);
 
 -- name: Rule :one
 SELECT * FROM rules WHERE id = $1;
@@ -24,8 +24,8 @@ UPDATE rules SET id = id WHERE id = $1 RETURNING *;
 
 -- name: SaveRule :exec
 UPDATE rules SET name = $1, description = $2, enabled = $3, pattern = $4, target = $5, url = $6, max_tries = $7,
-    secret_sealed = $8, old_secret_sealed = $9, old_secret_until = $10, updated_at = $11
-WHERE id = $12;
+    secret_sealed = $8, old_secret_sealed = $9, old_secret_until = $10, updated_at = $11, argument = $12
+WHERE id = $13;
 
 -- name: DeleteRule :execrows
 DELETE FROM rules WHERE id = $1;
@@ -41,6 +41,10 @@ SELECT id FROM rules;
 -- name: CountDeliveries :one
 -- Counts no further than most.
 SELECT count(*) FROM (SELECT 1 FROM rule_deliveries WHERE rule_id = sqlc.arg(rule_id) AND state = sqlc.arg(state) LIMIT sqlc.arg(most)) AS counted;
+
+-- name: CountAllDeliveries :one
+-- Counts no further than most.
+SELECT count(*) FROM (SELECT 1 FROM rule_deliveries WHERE state = sqlc.arg(state) LIMIT sqlc.arg(most)) AS counted;
 
 -- name: AddDelivery :execrows
 INSERT INTO rule_deliveries (id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder,

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"go.uber.org/goleak"
 
@@ -40,13 +41,15 @@ type rig struct {
 	admin *apitest.Client
 	log   *safeBuffer
 	stop  func()
+
+	registry *prometheus.Registry
 }
 
 // quick is a configuration whose retries come at once and that may reach the
 // test's receivers.
 func quick(db *store.DB) rules.Config {
 	return rules.Config{
-		DB: db, Secret: []byte(secret), Node: "node-1",
+		DB: db, Secret: []byte(secret), Node: "node-1", Plugins: &asked{}, Tagger: &tags{},
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 		RetryFirst:    time.Millisecond, RetryMax: 20 * time.Millisecond, Poll: 10 * time.Millisecond,
 	}
@@ -56,6 +59,8 @@ func newRig(t *testing.T, cfg rules.Config) *rig {
 	t.Helper()
 	r := &rig{t: t, log: &safeBuffer{}}
 	cfg.Logger = r.logger()
+	r.registry = prometheus.NewRegistry()
+	cfg.Metrics = r.registry
 	var err error
 	if r.Service, err = rules.New(cfg); err != nil {
 		t.Fatal(err)

@@ -2,7 +2,8 @@
 // (package event/pattern) and a target. Every event that matches a rule becomes
 // a delivery, a row of its own (events.go); a worker on each node tries the
 // deliveries that are due until the target has taken them or the tries are used
-// up (worker.go), over a signed webhook or into the log (webhook.go, target.go).
+// up (worker.go): a signed webhook (webhook.go), the log, a plugin, a flow or an
+// event tag of the video (target.go).
 // Admins manage the rules and what became of their deliveries (http.go).
 //
 // A delivery is made at least once, under an id that stays the same, and in no
@@ -19,23 +20,30 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/serverlessvideo/serverlessvideo/internal/rules/sqlc"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
-// Config is what the service needs. The first four are required, zero values of
-// the others mean the defaults given.
+// Config is what the service needs. Those up to Metrics are required, zero values
+// of the others mean the defaults given.
 type Config struct {
-	DB     *store.DB
-	Logger *slog.Logger
-	Secret []byte // the node's, at least store.MinSecret bytes
-	Node   string // its id, the same over restarts
+	DB      *store.DB
+	Logger  *slog.Logger
+	Secret  []byte // the node's, at least store.MinSecret bytes
+	Node    string // its id, the same over restarts
+	Plugins Plugins
+	Tagger  Tagger
+	Metrics prometheus.Registerer
+
+	Flows []Flow // that events may start
 
 	// AllowNetworks are those that are not public and may be reached all the same.
 	AllowNetworks []netip.Prefix
 
 	Timeout     time.Duration // of one try: 15 s
-	Lease       time.Duration // of a try, longer than Timeout: 1 min; then another node may try
+	Lease       time.Duration // of a try, longer than Timeout: 1 min, and longer for plugins; then another node may try
 	RetryFirst  time.Duration // pause after the first failure, trebled after each: 10 s
 	RetryMax    time.Duration // longest pause: 6 h
 	Concurrency int           // tries at a time in all: 64
@@ -83,12 +91,13 @@ const (
 
 // Service is the rules.
 type Service struct {
-	cfg    Config
-	db     *store.DB
-	log    *slog.Logger
-	sealer *store.Sealer
-	client *http.Client
-	wake   chan struct{} // something may be due
+	cfg     Config
+	db      *store.DB
+	log     *slog.Logger
+	sealer  *store.Sealer
+	client  *http.Client
+	metrics *metrics
+	wake    chan struct{} // something may be due
 
 	mu       sync.Mutex
 	compiled *compiled // nil until the first event
@@ -97,8 +106,8 @@ type Service struct {
 // New returns the rules. Their consumer (Consumers) must be wired to the bus,
 // their operations (Register) to the API, and Run must run.
 func New(cfg Config) (*Service, error) {
-	if cfg.DB == nil || cfg.Logger == nil || cfg.Node == "" {
-		return nil, errors.New("rules: DB, Logger and Node are needed")
+	if cfg.DB == nil || cfg.Logger == nil || cfg.Node == "" || cfg.Plugins == nil || cfg.Tagger == nil || cfg.Metrics == nil {
+		return nil, errors.New("rules: DB, Logger, Node, Plugins, Tagger and Metrics are needed")
 	}
 	cfg = cfg.withDefaults()
 	if cfg.Lease <= cfg.Timeout {
@@ -108,17 +117,19 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
-	return &Service{
+	s := &Service{
 		cfg: cfg, db: cfg.DB, log: cfg.Logger, sealer: sealer,
 		client: newClient(cfg.Timeout, cfg.AllowNetworks), wake: make(chan struct{}, 1),
-	}, nil
+	}
+	s.metrics, err = newMetrics(cfg.Metrics, s)
+	return s, err
 }
 
 // Run makes deliveries until ctx is done.
 func (s *Service) Run(ctx context.Context) {
 	// What this node had in work when it was killed is nobody's now.
 	s.release(ctx)
-	w := newWorker(s)
+	w := newWorker(ctx, s)
 	poll := time.NewTicker(s.cfg.Poll)
 	defer poll.Stop()
 	prune := time.NewTicker(pruneEvery)

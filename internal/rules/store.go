@@ -49,6 +49,7 @@ func (s *Service) add(ctx context.Context, in RuleInput) (sqlc.Rule, string, err
 		return q.AddRule(ctx, sqlc.AddRuleParams{
 			ID: r.ID, Name: r.Name, Description: r.Description, Enabled: r.Enabled, Pattern: r.Pattern, Target: r.Target,
 			Url: r.Url, MaxTries: r.MaxTries, SecretSealed: r.SecretSealed, OldSecretSealed: r.OldSecretSealed, CreatedAt: now,
+			Argument: r.Argument,
 		})
 	})
 	return r, secret, err
@@ -100,7 +101,7 @@ func (s *Service) edit(ctx context.Context, ruleID string, fn func(r sqlc.Rule) 
 		return q.SaveRule(ctx, sqlc.SaveRuleParams{
 			ID: r.ID, Name: r.Name, Description: r.Description, Enabled: r.Enabled, Pattern: r.Pattern, Target: r.Target, Url: r.Url,
 			MaxTries: r.MaxTries, SecretSealed: notNull(r.SecretSealed), OldSecretSealed: notNull(r.OldSecretSealed),
-			OldSecretUntil: r.OldSecretUntil, UpdatedAt: r.UpdatedAt,
+			OldSecretUntil: r.OldSecretUntil, UpdatedAt: r.UpdatedAt, Argument: r.Argument,
 		})
 	})
 	return r, err

@@ -39,7 +39,7 @@ func (s *Service) view(ctx context.Context, r sqlc.Rule) (RuleView, error) {
 	}
 	return RuleView{
 		ID: r.ID, Name: r.Name, Description: r.Description, Enabled: r.Enabled, Pattern: r.Pattern,
-		Target: RuleTarget{Type: r.Target, URL: r.Url}, MaxTries: r.MaxTries,
+		Target: targetOf(r), MaxTries: r.MaxTries,
 		CreatedAt: showTime(r.CreatedAt), UpdatedAt: showTime(r.UpdatedAt), Waiting: waiting, Dead: unmade, created: r.CreatedAt,
 	}, nil
 }

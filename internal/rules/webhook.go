@@ -30,6 +30,7 @@ type outcome struct {
 	status int           // of HTTP, 0 when there was no answer
 	err    string        // why it failed, "" when it did not
 	after  time.Duration // the target asks not to come earlier
+	final  bool          // trying again does not mend it
 }
 
 // newSecret returns a signing secret in the form of Standard Webhooks: 32

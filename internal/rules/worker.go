@@ -38,6 +38,7 @@ type attempt struct {
 // rule, so that a target that is slow or dead holds up its own rule alone.
 type worker struct {
 	s      *Service
+	asking context.Context // ends when the node stops: what a plugin was asked it answers later
 	trying context.Context // ends when a stop will wait no longer
 	giveUp context.CancelFunc
 	tries  sync.WaitGroup
@@ -45,12 +46,13 @@ type worker struct {
 
 	mu      sync.Mutex
 	total   int
+	asked   int                 // of total: those that wait for a plugin
 	running map[string]int      // by rule
 	failing map[string]struct{} // rules whose last try failed
 }
 
-func newWorker(s *Service) *worker {
-	w := &worker{s: s, running: map[string]int{}, failing: map[string]struct{}{}}
+func newWorker(ctx context.Context, s *Service) *worker {
+	w := &worker{s: s, asking: ctx, running: map[string]int{}, failing: map[string]struct{}{}}
 	w.trying, w.giveUp = context.WithCancel(context.Background())
 	return w
 }
@@ -74,15 +76,15 @@ func (w *worker) round(ctx context.Context) error {
 	for i := range rules {
 		// Where there is no room for all, each round begins with another rule.
 		r := rules[(i+w.rounds)%len(rules)]
-		room := w.room(r.ID)
+		room := w.room(r)
 		if room == 0 {
 			continue
 		}
-		claimed, err := w.s.claim(ctx, r.ID, room)
+		claimed, err := w.s.claim(ctx, r, room)
 		if err != nil {
 			return err
 		}
-		w.begin(r.ID, len(claimed))
+		w.count(r, len(claimed))
 		for _, d := range claimed {
 			w.tries.Go(func() { w.try(r, d) })
 		}
@@ -90,48 +92,61 @@ func (w *worker) round(ctx context.Context) error {
 	return nil
 }
 
-// room is how many more tries of a rule may begin.
-func (w *worker) room(rule string) int {
+// room is how many more tries of a rule may begin. Plugins may take a minute for
+// each, so half of the places are never theirs.
+func (w *worker) room(r sqlc.Rule) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	most := w.s.cfg.PerRule
-	if _, failing := w.failing[rule]; failing {
+	if _, failing := w.failing[r.ID]; failing {
 		most = 1
 	}
-	return max(0, min(most-w.running[rule], w.s.cfg.Concurrency-w.total))
+	free := w.s.cfg.Concurrency - w.total
+	if r.Target == targetPlugin {
+		free = min(free, (w.s.cfg.Concurrency+1)/2-w.asked)
+	}
+	return max(0, min(most-w.running[r.ID], free))
 }
 
-func (w *worker) begin(rule string, n int) {
+// count notes that n tries of a rule have begun, or ended when it is negative.
+func (w *worker) count(r sqlc.Rule, n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.total += n
-	w.running[rule] += n
+	if r.Target == targetPlugin {
+		w.asked += n
+	}
+	if w.running[r.ID] += n; w.running[r.ID] == 0 {
+		delete(w.running, r.ID)
+	}
 }
 
-func (w *worker) end(rule string, failed bool) {
+func (w *worker) end(r sqlc.Rule, failed bool) {
+	w.count(r, -1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.total--
-	if w.running[rule]--; w.running[rule] == 0 {
-		delete(w.running, rule)
-	}
 	if failed {
-		w.failing[rule] = struct{}{}
+		w.failing[r.ID] = struct{}{}
 	} else {
-		delete(w.failing, rule)
+		delete(w.failing, r.ID)
 	}
 }
 
 func (w *worker) try(r sqlc.Rule, d sqlc.RuleDelivery) {
 	began := time.Now()
-	o := w.s.send(w.trying, r, d)
+	trying := w.trying
+	if r.Target == targetPlugin {
+		trying = w.asking
+	}
+	o := w.s.send(trying, r, d)
 	defer func() {
-		w.end(r.ID, o.err != "")
+		w.end(r, o.err != "" && !o.final)
 		w.s.look() // there is room now
 	}()
-	if o.err != "" && w.trying.Err() != nil {
+	if o.err != "" && trying.Err() != nil {
 		return // the node stops and has cancelled it
 	}
+	w.s.metrics.tried(r.Target, o, time.Since(began))
 	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
 	defer cancel()
 	if err := w.s.settle(ctx, r, d, o, began); err != nil {
@@ -142,18 +157,19 @@ func (w *worker) try(r sqlc.Rule, d sqlc.RuleDelivery) {
 
 // claim takes up to n due deliveries of a rule, which no other node tries until
 // the lease ends. It counts the try: one that kills the node counts, too.
-func (s *Service) claim(ctx context.Context, rule string, n int) ([]sqlc.RuleDelivery, error) {
+func (s *Service) claim(ctx context.Context, r sqlc.Rule, n int) ([]sqlc.RuleDelivery, error) {
 	var claimed []sqlc.RuleDelivery
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		now := store.Now()
 		var err error
 		claimed, err = sqlc.New(tx).Claim(ctx, sqlc.ClaimParams{
-			Lease: id.New(), Holder: s.cfg.Node, Until: now + s.cfg.Lease.Milliseconds(), Now: now, RuleID: rule, RowCount: int32(n),
+			Lease: id.New(), Holder: s.cfg.Node, Until: now + (s.cfg.Lease + s.limit(r.Target) - s.cfg.Timeout).Milliseconds(),
+			Now: now, RuleID: r.ID, RowCount: int32(n),
 		})
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("claiming deliveries of rule %s: %w", rule, err)
+		return nil, fmt.Errorf("claiming deliveries of rule %s: %w", r.ID, err)
 	}
 	return claimed, nil
 }
@@ -167,7 +183,7 @@ func (s *Service) settle(ctx context.Context, r sqlc.Rule, d sqlc.RuleDelivery, 
 	})
 	switch {
 	case o.err == "":
-	case d.Tries >= r.MaxTries:
+	case o.final || d.Tries >= r.MaxTries:
 		p.State = dead
 		s.log.Warn("an event could not be delivered and is a dead letter now", "rule", r.Name, "rule_id", r.ID,
 			"delivery", d.ID, "type", d.DetailType, "tries", d.Tries, "err", o.err)
@@ -175,11 +191,17 @@ func (s *Service) settle(ctx context.Context, r sqlc.Rule, d sqlc.RuleDelivery, 
 		p.State, p.EndedAt = pending, 0
 		p.DueAt = now + s.pause(d.Tries, o.after).Milliseconds()
 	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	var settled int64
+	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		// No row: the lease ran out and somebody else tries, or the rule is gone.
-		_, err := sqlc.New(tx).Settle(ctx, p)
+		var err error
+		settled, err = sqlc.New(tx).Settle(ctx, p)
 		return err
 	})
+	if err == nil && settled > 0 {
+		s.metrics.settled(r.Target, p.State)
+	}
+	return err
 }
 
 // pause is how long the next try waits after so many: three times as long each

@@ -23,6 +23,7 @@ func (s *Service) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /live/{channel}/{stream}/{rung}/{name}", s.liveMedia)
 	mux.HandleFunc("GET /vod/{video}/{name}", s.vodFile)
 	mux.HandleFunc("GET /vod/{video}/{rung}/{name}", s.vodMedia)
+	mux.HandleFunc("GET /vod/{video}/plugins/{plugin}/{name}", s.vodPluginText)
 	mux.HandleFunc("OPTIONS /live/", preflight)
 	mux.HandleFunc("OPTIONS /vod/", preflight)
 }

@@ -151,7 +151,8 @@ func TestVOD(t *testing.T) {
 	if status != 206 || string(part) != "789" || header.Get("Content-Type") != "video/mp4" {
 		t.Errorf("the MP4's end: %d %v %s", status, header, part)
 	}
-	for name, kind := range map[string]string{"storyboard.vtt": "text/vtt; charset=utf-8", "storyboard-1.jpg": "image/jpeg"} {
+	for name, kind := range map[string]string{"storyboard.vtt": "text/vtt; charset=utf-8", "storyboard-1.jpg": "image/jpeg",
+		"plugins/transcribe/all.vtt": "text/vtt; charset=utf-8", "plugins/transcribe/all.txt": "text/plain; charset=utf-8"} {
 		if err := n.objects.Put(context.Background(), "videos/"+id+"/"+name, strings.NewReader("previews"), 8); err != nil {
 			t.Fatal(err)
 		}
@@ -160,15 +161,18 @@ func TestVOD(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]int{
-		"/vod/" + id + "/thumbnail.jpg":           404,
-		"/vod/" + id + "/storyboard-2.jpg":        404,
-		"/vod/" + id + "/storyboard-01.jpg":       404,
-		"/vod/" + id + "/storyboard-.jpg":         404,
-		"/vod/" + id + "/other":                   404,
-		"/vod/" + id + "/source/video.mp4":        404,
-		"/vod/" + id + "/source/..%2f..%2fsecret": 404,
-		"/vod/" + id + "/other/media.m3u8":        404,
-		"/vod/st-nothing/master.m3u8":             404,
+		"/vod/" + id + "/thumbnail.jpg":                404,
+		"/vod/" + id + "/storyboard-2.jpg":             404,
+		"/vod/" + id + "/storyboard-01.jpg":            404,
+		"/vod/" + id + "/storyboard-.jpg":              404,
+		"/vod/" + id + "/other":                        404,
+		"/vod/" + id + "/plugins/transcribe/x.txt":     404,
+		"/vod/" + id + "/plugins/transcribe/x.html":    404,
+		"/vod/" + id + "/plugins/..%2f..%2fst-2/x.txt": 404,
+		"/vod/" + id + "/source/video.mp4":             404,
+		"/vod/" + id + "/source/..%2f..%2fsecret":      404,
+		"/vod/" + id + "/other/media.m3u8":             404,
+		"/vod/st-nothing/master.m3u8":                  404,
 	} {
 		if status, _, body := n.get(path); status != want {
 			t.Errorf("%s: %d %s, want %d", path, status, body, want)

@@ -107,6 +107,27 @@ func (s *Service) vodFile(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// vodPluginText serves a text that a plugin put beside a video's files: a
+// transcript, captions.
+func (s *Service) vodPluginText(w http.ResponseWriter, r *http.Request) {
+	v, ok := s.open(w, r)
+	if !ok {
+		return
+	}
+	name := r.PathValue("name")
+	key := path.Join("videos", v.video, "plugins", r.PathValue("plugin"), name)
+	kind, known := map[string]string{".txt": "text/plain; charset=utf-8", ".vtt": "text/vtt; charset=utf-8"}[path.Ext(name)]
+	err := blob.CheckKey(key)
+	if !known || err != nil {
+		err = errs.Newf(errs.NotFound, "plugins have no %q; their texts end in .txt or .vtt", name)
+	} else {
+		err = s.serveObject(w, r, key, object{cache: v.cache(cacheMedia), contentType: kind})
+	}
+	if err != nil {
+		s.fail(w, r, err)
+	}
+}
+
 // isSheet says whether a name is that of pictures that storyboard.vtt names:
 // storyboard-1.jpg and so on.
 func isSheet(name string) bool {

@@ -18,11 +18,12 @@ const (
 )
 
 type description struct {
-	title string
-	tags  []string
+	title      string
+	tags       []string
+	transcript transcript
 }
 
-// describe reads title and tags from the plugins' outputs. Later hooks win over
+// describe reads title, tags and transcript from the plugins' outputs. Later hooks win over
 // earlier ones and, within a hook, later registrations.
 func describe(outputs event.PluginOutputs) description {
 	var d description
@@ -54,6 +55,7 @@ func (d *description) read(raw json.RawMessage) {
 		if json.Unmarshal(fields["tags"], &tags) == nil && tags != nil {
 			d.tags = cleanTags(tags)
 		}
+		d.transcript.read(fields)
 	}
 }
 

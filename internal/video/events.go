@@ -128,14 +128,32 @@ func (s *Service) lifecycleComplete(ctx context.Context, e event.Envelope) error
 	if err := checkIDs(d.ID, d.ChannelName); err != nil {
 		return s.ignore(e, err)
 	}
-	return s.change(ctx, e, d.ID, d.ChannelName, func(v *sqlc.Video) []event.Envelope {
-		return s.judged(v, e, d)
+	// Read before the row is locked: it may be large, and the store slow.
+	said, err := s.transcribe(ctx, d.ID, d.Plugins.Outputs)
+	if err != nil {
+		return err
+	}
+	return s.changeWith(ctx, e, d.ID, d.ChannelName, func(ctx context.Context, tx *store.Tx, v *sqlc.Video) ([]event.Envelope, error) {
+		follows := s.judged(v, e, d)
+		if follows == nil {
+			return nil, nil // it was judged before
+		}
+		v.Transcript = said.place
+		return follows, keepTranscript(ctx, sqlc.New(tx), v.ID, said.words)
 	})
 }
 
 // change applies an event to its video's row, once, and says what follows from
 // it in the same transaction. A video whose first fact this is gets its row.
 func (s *Service) change(ctx context.Context, e event.Envelope, id, channel string, apply func(*sqlc.Video) []event.Envelope) error {
+	return s.changeWith(ctx, e, id, channel, func(_ context.Context, _ *store.Tx, v *sqlc.Video) ([]event.Envelope, error) {
+		return apply(v), nil
+	})
+}
+
+// changeWith is change for what writes more than the row.
+func (s *Service) changeWith(ctx context.Context, e event.Envelope, id, channel string,
+	apply func(context.Context, *store.Tx, *sqlc.Video) ([]event.Envelope, error)) error {
 	return s.db.Once(ctx, catalogueConsumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
 		v, err := claim(ctx, tx, id, channel)
 		if err != nil {
@@ -147,7 +165,10 @@ func (s *Service) change(ctx context.Context, e event.Envelope, id, channel stri
 			v.DeletedAt, v.Swept = max(store.Now(), v.DeletedAt+1), false
 			return save(ctx, tx, v)
 		}
-		follows := apply(&v)
+		follows, err := apply(ctx, tx, &v)
+		if err != nil {
+			return err
+		}
 		if err := save(ctx, tx, v); err != nil {
 			return err
 		}

@@ -25,6 +25,7 @@ type Video struct {
 	Title       string      `json:"title,omitempty"`
 	Description string      `json:"description,omitempty" doc:"in lines"`
 	Tags        []string    `json:"tags,omitempty" nullable:"false"`
+	Transcript  string      `json:"transcriptURL,omitempty" doc:"URL of what is said in it, text or WebVTT, that a plugin made"`
 	Event       string      `json:"event,omitempty" doc:"event tag: a conference, a campaign"`
 	Duration    int64       `json:"duration" doc:"milliseconds"`
 	Width       int64       `json:"width" doc:"pixels; 0 while unknown"`
@@ -48,7 +49,7 @@ type PageQuery struct {
 // SearchQuery asks for a page of a list, of all videos or of those with some
 // words. It is exported for huma to fill it in.
 type SearchQuery struct {
-	Q string `query:"q" maxLength:"200" doc:"words, all of which stand in the video's title, description, tags, event tag or author's name, or begin a word there"`
+	Q string `query:"q" maxLength:"200" doc:"words, all of which stand in the video's title, description, tags, event tag, transcript or author's name, or begin a word there"`
 	PageQuery
 }
 
@@ -192,6 +193,7 @@ func (s *Service) show(ctx context.Context, v sqlc.Video) Video {
 		Title:       titleOf(v),
 		Description: v.Description,
 		Tags:        tagsOf(v),
+		Transcript:  transcriptURL(urls, v),
 		Event:       v.EventTag,
 		Duration:    v.DurationMs,
 		Width:       v.Width,

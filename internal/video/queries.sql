@@ -14,8 +14,9 @@ UPDATE videos SET id = id WHERE id = $1 RETURNING *;
 UPDATE videos SET username = $1, created_at = $2, status = $3, reason = $4, prefix = $5, recorded = $6,
     processed = $7, mp4_key = $8, thumbnail_key = $9, duration_ms = $10, width = $11, height = $12,
     size = $13, title = $14, typed_title = $15, tags = $16, event_tag = $17, deleted_at = $18, swept = $19,
-    visibility = $20, description = $21, typed_tags = $22, failed_attempt = $23, storyboard = $24
-WHERE id = $25;
+    visibility = $20, description = $21, typed_tags = $22, failed_attempt = $23, storyboard = $24, event_typed = $25,
+    transcript = $26
+WHERE id = $27;
 
 -- name: Video :one
 SELECT * FROM videos WHERE id = $1 AND recorded = TRUE AND deleted_at = 0;
@@ -104,3 +105,13 @@ DELETE FROM video_words WHERE video_id = $1;
 SELECT id FROM videos v
 WHERE recorded = TRUE AND deleted_at = 0 AND NOT EXISTS (SELECT 1 FROM video_words w WHERE w.video_id = v.id)
 ORDER BY id LIMIT $1;
+
+-- name: SetTranscriptWords :exec
+INSERT INTO video_transcripts (video_id, words) VALUES ($1, $2)
+ON CONFLICT (video_id) DO UPDATE SET words = excluded.words;
+
+-- name: TranscriptWords :one
+SELECT words FROM video_transcripts WHERE video_id = $1;
+
+-- name: ForgetTranscriptWords :exec
+DELETE FROM video_transcripts WHERE video_id = $1;

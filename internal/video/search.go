@@ -73,12 +73,15 @@ func index(ctx context.Context, tx *store.Tx, v sqlc.Video) error {
 
 func noteWords(ctx context.Context, q *sqlc.Queries, v sqlc.Video) error {
 	if v.DeletedAt > 0 {
-		return q.ForgetWords(ctx, v.ID)
+		return errors.Join(q.ForgetWords(ctx, v.ID), q.ForgetTranscriptWords(ctx, v.ID))
 	}
 	if !v.Recorded {
 		return nil
 	}
-	found := wordsOf(v)
+	found, err := withTranscript(ctx, q, v.ID, wordsOf(v))
+	if err != nil {
+		return err
+	}
 	noted, err := q.Words(ctx, v.ID)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

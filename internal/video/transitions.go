@@ -169,8 +169,8 @@ func checkRecording(d event.RecordingStateChange) error {
 	return nil
 }
 
-func checkIDs(videoID, channel string) error {
-	for _, s := range []string{videoID, channel} {
+func checkIDs(ids ...string) error {
+	for _, s := range ids {
 		if s == "" || len(s) > 128 || event.Token(s) != s {
 			return errs.Newf(errs.Invalid, "%q is no id: ids are made of letters, digits, - and _", s)
 		}

@@ -16,7 +16,7 @@ type VideoUpdate struct {
 	Title       *string   `json:"title,omitempty" maxLength:"200" doc:"wins over what plugins call it; empty: theirs again"`
 	Description *string   `json:"description,omitempty" maxLength:"5000" doc:"in lines; empty: none"`
 	Tags        *[]string `json:"tags,omitempty" maxItems:"50" nullable:"false" doc:"win over those of plugins; empty: theirs again"`
-	Event       *string   `json:"event,omitempty" maxLength:"64" doc:"event tag, of letters, digits, - and _; empty: none"`
+	Event       *string   `json:"event,omitempty" maxLength:"64" doc:"event tag, of letters, digits, - and _; wins over what rules set; empty: none"`
 	Visibility  *string   `json:"visibility,omitempty" enum:"public,unlisted,private" doc:"unlisted: never listed, for who has the link; private: for its owner and admins"`
 }
 
@@ -77,8 +77,8 @@ func (u VideoUpdate) apply(v *sqlc.Video) {
 	if u.Tags != nil {
 		v.TypedTags = encodeTags(cleanTags(*u.Tags))
 	}
-	if u.Event != nil {
-		v.EventTag = *u.Event
+	if u.Event != nil && *u.Event != v.EventTag {
+		v.EventTag, v.EventTyped = *u.Event, true
 	}
 	if u.Visibility != nil {
 		v.Visibility = *u.Visibility

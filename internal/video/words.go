@@ -48,9 +48,8 @@ func words(text string) []string {
 	return found
 }
 
-// wordsOf returns the words by which a video is found, each once. A transcript
-// belongs here as well, as soon as the catalogue keeps one: so far no plugin
-// makes any, and no row holds where it lies.
+// wordsOf returns the words by which a video is found, each once, but for those of
+// its transcript.
 func wordsOf(v sqlc.Video) string {
 	found := words(strings.Join(append(tagsOf(v), titleOf(v), v.Description, v.Username, v.EventTag), " "))
 	found = append(found, channelWord(v.Channel))

@@ -172,7 +172,53 @@ step('on demand it plays across the joint, with each reaction at its moment', as
   await playInAll(page, 3)
 })
 
+step('the time line shows the picture of the moment under the pointer', async () => {
+  const { page, shoot } = seat
+  await page.locator('media-time-range').waitFor()
+  const shown = {}
+  for (const part of [0.15, 0.85]) {
+    shown[part] = await previewAt(seat, part)
+    await shoot(`time-line-${part}`)
+  }
+  assert.match(shown[0.15].image, new RegExp(`/vod/${streamId}/storyboard-1\\.jpg`))
+  assert.notEqual(shown[0.15].coords, shown[0.85].coords, 'another moment has another picture')
+  for (const { width, height, time, colours } of Object.values(shown)) {
+    assert.ok(width >= 120 && height >= 67 && Math.abs(width / height - 16 / 9) < 0.35, `the picture is ${width} x ${height}`)
+    assert.match(time, /^\d+:\d\d$/)
+    assert.ok(colours > 8, `the picture shows something: ${colours} colours`)
+  }
+  assert.notEqual(shown[0.15].time, shown[0.85].time)
+  await page.mouse.move(5, 5)
+  await page.waitForFunction(() => getComputedStyle(document.querySelector('media-time-range').shadowRoot.querySelector('[part~=preview-box]')).visibility === 'hidden')
+})
+
 noErrors()
+
+/** Moves the pointer to a part of the time line, and returns what is shown there once it is seen. */
+async function previewAt({ page }, part) {
+  await page.locator('media-controller').hover()
+  const line = await page.locator('media-time-range').boundingBox()
+  await page.mouse.move(line.x + line.width * part, line.y + line.height / 2, { steps: 3 })
+  const preview = await page.waitForFunction(() => {
+    const thumbnail = document.querySelector('media-preview-thumbnail')
+    const picture = thumbnail.shadowRoot.querySelector('img')
+    const { visibility, opacity } = getComputedStyle(thumbnail)
+    if (!picture.complete || picture.naturalWidth === 0 || visibility !== 'visible' || opacity !== '1') return null
+    const [x, y, w, h] = thumbnail.getAttribute('mediapreviewcoords').split(' ').map(Number)
+    const canvas = new OffscreenCanvas(w, h)
+    const context = canvas.getContext('2d')
+    context.drawImage(picture, x, y, w, h, 0, 0, w, h)
+    const data = context.getImageData(0, 0, w, h).data
+    const colours = new Set()
+    for (let i = 0; i < data.length; i += 4) colours.add(((data[i] >> 4) << 8) | ((data[i + 1] >> 4) << 4) | (data[i + 2] >> 4))
+    const { width, height } = thumbnail.getBoundingClientRect()
+    return {
+      image: picture.src, coords: `${x} ${y} ${w} ${h}`, width, height, colours: colours.size,
+      time: document.querySelector('media-preview-time-display').textContent.trim() || document.querySelector('media-preview-time-display').shadowRoot.textContent.trim().split(/\s/).at(-1),
+    }
+  })
+  return preview.jsonValue()
+}
 
 /** Waits until the player says that it is less than so many seconds behind the camera. */
 function lag({ page }, most) {

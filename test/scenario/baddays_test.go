@@ -97,34 +97,43 @@ type patient struct {
 }
 
 const (
-	patientName   = "patient_plugin"
-	patientSecret = "a-secret-of-sixteen-or-more"
+	patientName  = "patient_plugin"
+	pluginSecret = "a-secret-of-sixteen-or-more"
 )
 
 // startPatient runs the plugin, and returns a node that knows it and has not
 // been started.
 func startPatient(t *testing.T) (*harness.Node, *patient) {
 	t.Helper()
+	p := &patient{asked: make(chan struct{}), answer: make(chan struct{})}
+	n, stop := outside(t, patientName, "postMetadata", sdk.Metadata(p.describe))
+	p.stop = stop
+	return n, p
+}
+
+// outside runs a plugin outside the process, and returns a node that knows it and
+// has not been started.
+func outside(t *testing.T, name, hook string, h sdk.Handler) (n *harness.Node, stop func()) {
+	t.Helper()
 	manifest := filepath.Join(t.TempDir(), "plugin.json")
-	text := fmt.Sprintf(`{"name":%q,"description":"waits","eventHook":"postMetadata"}`, patientName)
+	text := fmt.Sprintf(`{"name":%q,"description":"waits","eventHook":%q}`, name, hook)
 	if err := os.WriteFile(manifest, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	addr := harness.FreeAddress(t)
-	n := harness.New(t, "--bus-listen", addr, "--plugins", manifest+"="+patientSecret)
-	p := &patient{asked: make(chan struct{}), answer: make(chan struct{})}
+	n = harness.New(t, "--bus-listen", addr, "--plugins", manifest+"="+pluginSecret)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
 		// A plugin's supervisor starts it again, as here the loop does.
 		for ctx.Err() == nil {
-			_ = sdk.Serve(ctx, sdk.Options{URL: "nats://" + addr, Name: patientName, Secret: patientSecret}, sdk.Metadata(p.describe))
+			_ = sdk.Serve(ctx, sdk.Options{URL: "nats://" + addr, Name: name, Secret: pluginSecret}, h)
 			time.Sleep(50 * time.Millisecond)
 		}
 	})
-	p.stop = sync.OnceFunc(func() { cancel(); running.Wait() })
-	t.Cleanup(p.stop)
-	return n, p
+	stop = sync.OnceFunc(func() { cancel(); running.Wait() })
+	t.Cleanup(stop)
+	return n, stop
 }
 
 func (p *patient) describe(ctx context.Context, in sdk.Invocation) (any, error) {

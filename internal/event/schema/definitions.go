@@ -11,7 +11,7 @@ type definition struct {
 	unsaid bool     // nothing says it yet, though there is who hears it
 }
 
-// definitions are all events of our own, in the order of a video's life. The two
+// definitions are all events of our own, in the order of a video's life. Those
 // of plugins, whose names have the plugin's in them, are not among them.
 func definitions() []definition {
 	return []definition{
@@ -105,13 +105,21 @@ func definitions() []definition {
 	}
 }
 
-// invocation and answer are the events of plugins: their source or detail-type
+// invocation, given and answer are the events of plugins: their source or detail-type
 // has the plugin's name in it.
 func invocation() definition {
 	return definition{
 		detail: event.PluginInvocation{Hook: "{hook}", Plugin: "{plugin}"},
 		what:   "A plugin is asked to do its work.",
 		when:   "At its hook, once for a video and plugin.",
+	}
+}
+
+func given() definition {
+	return definition{
+		detail: event.PluginEvent{Plugin: "{plugin}"},
+		what:   "A plugin is given an event.",
+		when:   "When the event matches a rule whose target is the plugin, and again with another token when it is tried again.",
 	}
 }
 

@@ -48,8 +48,8 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 const intro = `<!-- Written by make generate from internal/event and its examples. -->
 # Events
 
-Everything that happens in ServerlessVideo is an event on its bus, a JSON document in the shape of Amazon EventBridge's. Rules send
-events to webhooks and into the log: [rules.md](rules.md). Plugins hear and answer them: [plugins.md](plugins.md).
+Everything that happens in ServerlessVideo is an event on its bus, a JSON document in the shape of Amazon EventBridge's. Rules give
+events to webhooks, the log and plugins, start work on their video, or tag it: [rules.md](rules.md). Plugins hear and answer them: [plugins.md](plugins.md).
 
 Events are delivered at least once and in any order. What is heard twice has the same ` + "`id`" + `.
 

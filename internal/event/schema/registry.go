@@ -47,8 +47,10 @@ type Registry struct {
 	types      []*Type
 	byName     map[event.Filter]*Type // by source and detail-type
 	invocation *Type
+	given      *Type
 	answer     *Type
 	asks       *regexp.Regexp // detail-types of invocations
+	gives      *regexp.Regexp // detail-types of what rules give to plugins
 }
 
 // New makes the registry. It panics when a schema is none, which is a mistake
@@ -57,6 +59,7 @@ func New() *Registry {
 	r := &Registry{
 		byName: map[event.Filter]*Type{},
 		asks:   regexp.MustCompile(invocationPattern()),
+		gives:  regexp.MustCompile(givenPattern()),
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
@@ -65,17 +68,20 @@ func New() *Registry {
 		r.byName[event.Filter{Source: t.Source, Type: t.DetailType}] = t
 		if t.DetailType == (event.PluginFailed{}).EventType() { // in the order of a video's life
 			r.invocation = newType(compiler, invocation(), constant(event.SourcePluginManager), matching(invocationPattern()), false)
+			r.given = newType(compiler, given(), constant(event.SourcePluginManager), matching(givenPattern()), false)
 			r.answer = newType(compiler, answer(), matching("^serverlessVideo\\.plugin"), matching("^plugin-complete"), true)
-			r.types = append(r.types, r.invocation, r.answer)
+			r.types = append(r.types, r.invocation, r.given, r.answer)
 		}
 		r.types = append(r.types, t)
 	}
 	return r
 }
 
-func invocationPattern() string {
-	return "^(" + strings.Join(event.Hooks(), "|") + `)\.[A-Za-z0-9_-]{1,50}$`
-}
+// aPlugin ends a detail-type by a plugin's name.
+const aPlugin = `\.[A-Za-z0-9_-]{1,50}$`
+
+func invocationPattern() string { return "^(" + strings.Join(event.Hooks(), "|") + ")" + aPlugin }
+func givenPattern() string      { return "^" + event.OnEvent + aPlugin }
 
 func constant(s string) object { return object{{"const", s}} }
 
@@ -110,8 +116,11 @@ func newType(compiler *jsonschema.Compiler, d definition, source, detailType obj
 // nameOf is the detail-type with what URLs do not take replaced, and without
 // the plugin's name.
 func nameOf(d event.Detail) string {
-	if _, ok := d.(event.PluginInvocation); ok {
+	switch d.(type) {
+	case event.PluginInvocation:
 		return "plugin-invocation"
+	case event.PluginEvent:
+		return "plugin-event"
 	}
 	return event.Token(d.EventType())
 }
@@ -175,6 +184,8 @@ func (r *Registry) Of(e event.Envelope) *Type {
 	switch {
 	case e.Source == event.SourcePluginManager && r.asks.MatchString(e.DetailType):
 		return r.invocation
+	case e.Source == event.SourcePluginManager && r.gives.MatchString(e.DetailType):
+		return r.given
 	case IsAnswer(e):
 		return r.answer
 	}

@@ -26,6 +26,9 @@ func details() []event.Detail {
 	}})
 	return []event.Detail{
 		event.BroadcastUserCreated{Sub: "u", Email: "a@example.com", Username: "brave-otter"},
+		event.PluginEvent{
+			Plugin: "x", Delivery: "msg_1", Rule: event.PluginEventRule{ID: "ru-1", Name: "tell it"}, Event: json.RawMessage(`{}`), TaskToken: "t",
+		},
 		event.UserSuspended{Sub: "u"},
 		event.UserDeleted{Sub: "u"},
 		event.ChannelUpdated{ChannelName: "c"},

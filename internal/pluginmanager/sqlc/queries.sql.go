@@ -214,6 +214,81 @@ func (q *Queries) EndLifecycle(ctx context.Context, arg EndLifecycleParams) erro
 	return err
 }
 
+const forgetAnswers = `-- name: ForgetAnswers :exec
+DELETE FROM plugin_answers WHERE hook = $1 AND answered_at < $2
+`
+
+type ForgetAnswersParams struct {
+	Hook       string
+	AnsweredAt int64
+}
+
+func (q *Queries) ForgetAnswers(ctx context.Context, arg ForgetAnswersParams) error {
+	_, err := q.db.ExecContext(ctx, forgetAnswers, arg.Hook, arg.AnsweredAt)
+	return err
+}
+
+const forgetTasks = `-- name: ForgetTasks :exec
+DELETE FROM plugin_tasks WHERE hook = $1 AND asked_at < $2
+`
+
+type ForgetTasksParams struct {
+	Hook    string
+	AskedAt int64
+}
+
+func (q *Queries) ForgetTasks(ctx context.Context, arg ForgetTasksParams) error {
+	_, err := q.db.ExecContext(ctx, forgetTasks, arg.Hook, arg.AskedAt)
+	return err
+}
+
+const lastTask = `-- name: LastTask :many
+SELECT flow_id, hook, plugin, attempt, position, video_id, channel, token_hash, asked_at, deadline, state, reason FROM plugin_tasks WHERE flow_id = $1 AND hook = $2 AND plugin = $3 ORDER BY attempt DESC LIMIT 1
+`
+
+type LastTaskParams struct {
+	FlowID string
+	Hook   string
+	Plugin string
+}
+
+// The last attempt at what was asked of a plugin; no row when it was not.
+func (q *Queries) LastTask(ctx context.Context, arg LastTaskParams) ([]PluginTask, error) {
+	rows, err := q.db.QueryContext(ctx, lastTask, arg.FlowID, arg.Hook, arg.Plugin)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PluginTask{}
+	for rows.Next() {
+		var i PluginTask
+		if err := rows.Scan(
+			&i.FlowID,
+			&i.Hook,
+			&i.Plugin,
+			&i.Attempt,
+			&i.Position,
+			&i.VideoID,
+			&i.Channel,
+			&i.TokenHash,
+			&i.AskedAt,
+			&i.Deadline,
+			&i.State,
+			&i.Reason,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listPlugins = `-- name: ListPlugins :many
 SELECT name, hook, position, time_limit_ms, kind, manifest, present, enabled, created_at FROM plugins
 WHERE present = TRUE AND enabled = TRUE

@@ -18,6 +18,7 @@ type Rule struct {
 	OldSecretUntil  int64
 	CreatedAt       int64
 	UpdatedAt       int64
+	Argument        string
 }
 
 type RuleDelivery struct {

@@ -44,8 +44,8 @@ func (q *Queries) AddDelivery(ctx context.Context, arg AddDeliveryParams) (int64
 
 const addRule = `-- name: AddRule :exec
 INSERT INTO rules (id, name, description, enabled, pattern, target, url, max_tries, secret_sealed, old_secret_sealed,
-    old_secret_until, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11)
+    old_secret_until, created_at, updated_at, argument)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $11, $12)
 `
 
 type AddRuleParams struct {
@@ -60,6 +60,7 @@ type AddRuleParams struct {
 	SecretSealed    []byte
 	OldSecretSealed []byte
 	CreatedAt       int64
+	Argument        string
 }
 
 func (q *Queries) AddRule(ctx context.Context, arg AddRuleParams) error {
@@ -75,6 +76,7 @@ func (q *Queries) AddRule(ctx context.Context, arg AddRuleParams) error {
 		arg.SecretSealed,
 		arg.OldSecretSealed,
 		arg.CreatedAt,
+		arg.Argument,
 	)
 	return err
 }
@@ -143,6 +145,23 @@ func (q *Queries) Claim(ctx context.Context, arg ClaimParams) ([]RuleDelivery, e
 		return nil, err
 	}
 	return items, nil
+}
+
+const countAllDeliveries = `-- name: CountAllDeliveries :one
+SELECT count(*) FROM (SELECT 1 FROM rule_deliveries WHERE state = $1 LIMIT $2) AS counted
+`
+
+type CountAllDeliveriesParams struct {
+	State string
+	Most  int32
+}
+
+// Counts no further than most.
+func (q *Queries) CountAllDeliveries(ctx context.Context, arg CountAllDeliveriesParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countAllDeliveries, arg.State, arg.Most)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const countDeliveries = `-- name: CountDeliveries :one
@@ -219,7 +238,7 @@ func (q *Queries) Delivery(ctx context.Context, arg DeliveryParams) (RuleDeliver
 }
 
 const dueRules = `-- name: DueRules :many
-SELECT r.id, r.name, r.description, r.enabled, r.pattern, r.target, r.url, r.max_tries, r.secret_sealed, r.old_secret_sealed, r.old_secret_until, r.created_at, r.updated_at FROM rules r
+SELECT r.id, r.name, r.description, r.enabled, r.pattern, r.target, r.url, r.max_tries, r.secret_sealed, r.old_secret_sealed, r.old_secret_until, r.created_at, r.updated_at, r.argument FROM rules r
 WHERE r.enabled = TRUE AND EXISTS (
     SELECT 1 FROM rule_deliveries d
     WHERE d.rule_id = r.id AND d.state = 'pending' AND d.due_at <= $1 AND d.leased_until <= $1)
@@ -250,6 +269,7 @@ func (q *Queries) DueRules(ctx context.Context, now int64) ([]Rule, error) {
 			&i.OldSecretUntil,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Argument,
 		); err != nil {
 			return nil, err
 		}
@@ -265,13 +285,14 @@ func (q *Queries) DueRules(ctx context.Context, now int64) ([]Rule, error) {
 }
 
 const enabledRules = `-- name: EnabledRules :many
-SELECT id, name, pattern FROM rules WHERE enabled = TRUE ORDER BY created_at, id
+SELECT id, name, pattern, target FROM rules WHERE enabled = TRUE ORDER BY created_at, id
 `
 
 type EnabledRulesRow struct {
 	ID      string
 	Name    string
 	Pattern string
+	Target  string
 }
 
 func (q *Queries) EnabledRules(ctx context.Context) ([]EnabledRulesRow, error) {
@@ -283,7 +304,12 @@ func (q *Queries) EnabledRules(ctx context.Context) ([]EnabledRulesRow, error) {
 	items := []EnabledRulesRow{}
 	for rows.Next() {
 		var i EnabledRulesRow
-		if err := rows.Scan(&i.ID, &i.Name, &i.Pattern); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Pattern,
+			&i.Target,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -444,7 +470,7 @@ func (q *Queries) ListDeliveriesInState(ctx context.Context, arg ListDeliveriesI
 }
 
 const listRules = `-- name: ListRules :many
-SELECT id, name, description, enabled, pattern, target, url, max_tries, secret_sealed, old_secret_sealed, old_secret_until, created_at, updated_at FROM rules
+SELECT id, name, description, enabled, pattern, target, url, max_tries, secret_sealed, old_secret_sealed, old_secret_until, created_at, updated_at, argument FROM rules
 WHERE created_at < $1 OR created_at = $1 AND id < $2
 ORDER BY created_at DESC, id DESC LIMIT $3
 `
@@ -478,6 +504,7 @@ func (q *Queries) ListRules(ctx context.Context, arg ListRulesParams) ([]Rule, e
 			&i.OldSecretUntil,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Argument,
 		); err != nil {
 			return nil, err
 		}
@@ -493,7 +520,7 @@ func (q *Queries) ListRules(ctx context.Context, arg ListRulesParams) ([]Rule, e
 }
 
 const lockRule = `-- name: LockRule :one
-UPDATE rules SET id = id WHERE id = $1 RETURNING id, name, description, enabled, pattern, target, url, max_tries, secret_sealed, old_secret_sealed, old_secret_until, created_at, updated_at
+UPDATE rules SET id = id WHERE id = $1 RETURNING id, name, description, enabled, pattern, target, url, max_tries, secret_sealed, old_secret_sealed, old_secret_until, created_at, updated_at, argument
 `
 
 // Locks the rule until the transaction ends.
@@ -514,6 +541,7 @@ func (q *Queries) LockRule(ctx context.Context, id string) (Rule, error) {
 		&i.OldSecretUntil,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Argument,
 	)
 	return i, err
 }
@@ -625,7 +653,7 @@ func (q *Queries) ReleaseHeld(ctx context.Context, holder string) (int64, error)
 }
 
 const rule = `-- name: Rule :one
-SELECT id, name, description, enabled, pattern, target, url, max_tries, secret_sealed, old_secret_sealed, old_secret_until, created_at, updated_at FROM rules WHERE id = $1
+SELECT id, name, description, enabled, pattern, target, url, max_tries, secret_sealed, old_secret_sealed, old_secret_until, created_at, updated_at, argument FROM rules WHERE id = $1
 `
 
 func (q *Queries) Rule(ctx context.Context, id string) (Rule, error) {
@@ -645,6 +673,7 @@ func (q *Queries) Rule(ctx context.Context, id string) (Rule, error) {
 		&i.OldSecretUntil,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Argument,
 	)
 	return i, err
 }
@@ -678,8 +707,8 @@ func (q *Queries) RuleIDs(ctx context.Context) ([]string, error) {
 
 const saveRule = `-- name: SaveRule :exec
 UPDATE rules SET name = $1, description = $2, enabled = $3, pattern = $4, target = $5, url = $6, max_tries = $7,
-    secret_sealed = $8, old_secret_sealed = $9, old_secret_until = $10, updated_at = $11
-WHERE id = $12
+    secret_sealed = $8, old_secret_sealed = $9, old_secret_until = $10, updated_at = $11, argument = $12
+WHERE id = $13
 `
 
 type SaveRuleParams struct {
@@ -694,6 +723,7 @@ type SaveRuleParams struct {
 	OldSecretSealed []byte
 	OldSecretUntil  int64
 	UpdatedAt       int64
+	Argument        string
 	ID              string
 }
 
@@ -710,6 +740,7 @@ func (q *Queries) SaveRule(ctx context.Context, arg SaveRuleParams) error {
 		arg.OldSecretSealed,
 		arg.OldSecretUntil,
 		arg.UpdatedAt,
+		arg.Argument,
 		arg.ID,
 	)
 	return err

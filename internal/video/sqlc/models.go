@@ -29,6 +29,8 @@ type Video struct {
 	Swept         bool
 	FailedAttempt int64
 	Storyboard    bool
+	EventTyped    bool
+	Transcript    string
 	Description   string
 	TypedTags     string
 }

@@ -36,7 +36,7 @@ func (q *Queries) AddWords(ctx context.Context, arg AddWordsParams) error {
 }
 
 const anyVideo = `-- name: AnyVideo :one
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos WHERE id = $1
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos WHERE id = $1
 `
 
 func (q *Queries) AnyVideo(ctx context.Context, id string) (Video, error) {
@@ -67,6 +67,8 @@ func (q *Queries) AnyVideo(ctx context.Context, id string) (Video, error) {
 		&i.Swept,
 		&i.FailedAttempt,
 		&i.Storyboard,
+		&i.EventTyped,
+		&i.Transcript,
 		&i.Description,
 		&i.TypedTags,
 	)
@@ -74,7 +76,7 @@ func (q *Queries) AnyVideo(ctx context.Context, id string) (Video, error) {
 }
 
 const awaitingLifecycle = `-- name: AwaitingLifecycle :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos
 WHERE status = 'processing' AND recorded = TRUE AND processed = TRUE AND deleted_at = 0
 ORDER BY created_at, id LIMIT $1
 `
@@ -114,6 +116,8 @@ func (q *Queries) AwaitingLifecycle(ctx context.Context, limit int32) ([]Video, 
 			&i.Swept,
 			&i.FailedAttempt,
 			&i.Storyboard,
+			&i.EventTyped,
+			&i.Transcript,
 			&i.Description,
 			&i.TypedTags,
 		); err != nil {
@@ -150,7 +154,7 @@ INSERT INTO videos (id, channel, username, created_at, status, reason, prefix, r
     visibility, deleted_at, swept)
 VALUES ($1, $2, '', 0, 'processing', '', '', FALSE, FALSE, '', '', 0, 0, 0, 0, '', '', '[]', '', 'public', 0, FALSE)
 ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags
+RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags
 `
 
 type ClaimVideoParams struct {
@@ -187,10 +191,21 @@ func (q *Queries) ClaimVideo(ctx context.Context, arg ClaimVideoParams) (Video, 
 		&i.Swept,
 		&i.FailedAttempt,
 		&i.Storyboard,
+		&i.EventTyped,
+		&i.Transcript,
 		&i.Description,
 		&i.TypedTags,
 	)
 	return i, err
+}
+
+const forgetTranscriptWords = `-- name: ForgetTranscriptWords :exec
+DELETE FROM video_transcripts WHERE video_id = $1
+`
+
+func (q *Queries) ForgetTranscriptWords(ctx context.Context, videoID string) error {
+	_, err := q.db.ExecContext(ctx, forgetTranscriptWords, videoID)
+	return err
 }
 
 const forgetWords = `-- name: ForgetWords :exec
@@ -214,7 +229,7 @@ func (q *Queries) Known(ctx context.Context, id string) (bool, error) {
 }
 
 const listChannel = `-- name: ListChannel :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos
 WHERE channel = $1 AND recorded = TRUE AND deleted_at = 0
     AND created_at <= $2 AND (created_at < $2 OR id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
@@ -266,6 +281,8 @@ func (q *Queries) ListChannel(ctx context.Context, arg ListChannelParams) ([]Vid
 			&i.Swept,
 			&i.FailedAttempt,
 			&i.Storyboard,
+			&i.EventTyped,
+			&i.Transcript,
 			&i.Description,
 			&i.TypedTags,
 		); err != nil {
@@ -283,7 +300,7 @@ func (q *Queries) ListChannel(ctx context.Context, arg ListChannelParams) ([]Vid
 }
 
 const listChannelPublic = `-- name: ListChannelPublic :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos
 WHERE channel = $1 AND status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
     AND created_at <= $2 AND (created_at < $2 OR id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
@@ -335,6 +352,8 @@ func (q *Queries) ListChannelPublic(ctx context.Context, arg ListChannelPublicPa
 			&i.Swept,
 			&i.FailedAttempt,
 			&i.Storyboard,
+			&i.EventTyped,
+			&i.Transcript,
 			&i.Description,
 			&i.TypedTags,
 		); err != nil {
@@ -352,7 +371,7 @@ func (q *Queries) ListChannelPublic(ctx context.Context, arg ListChannelPublicPa
 }
 
 const listEvent = `-- name: ListEvent :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos
 WHERE event_tag = $1 AND status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
     AND created_at <= $2 AND (created_at < $2 OR id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
@@ -404,6 +423,8 @@ func (q *Queries) ListEvent(ctx context.Context, arg ListEventParams) ([]Video, 
 			&i.Swept,
 			&i.FailedAttempt,
 			&i.Storyboard,
+			&i.EventTyped,
+			&i.Transcript,
 			&i.Description,
 			&i.TypedTags,
 		); err != nil {
@@ -421,7 +442,7 @@ func (q *Queries) ListEvent(ctx context.Context, arg ListEventParams) ([]Video, 
 }
 
 const listPublic = `-- name: ListPublic :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos
 WHERE status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
     AND created_at <= $1 AND (created_at < $1 OR id < $2)
 ORDER BY created_at DESC, id DESC LIMIT $3
@@ -467,6 +488,8 @@ func (q *Queries) ListPublic(ctx context.Context, arg ListPublicParams) ([]Video
 			&i.Swept,
 			&i.FailedAttempt,
 			&i.Storyboard,
+			&i.EventTyped,
+			&i.Transcript,
 			&i.Description,
 			&i.TypedTags,
 		); err != nil {
@@ -484,7 +507,7 @@ func (q *Queries) ListPublic(ctx context.Context, arg ListPublicParams) ([]Video
 }
 
 const lockVideo = `-- name: LockVideo :one
-UPDATE videos SET id = id WHERE id = $1 RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags
+UPDATE videos SET id = id WHERE id = $1 RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags
 `
 
 func (q *Queries) LockVideo(ctx context.Context, id string) (Video, error) {
@@ -515,6 +538,8 @@ func (q *Queries) LockVideo(ctx context.Context, id string) (Video, error) {
 		&i.Swept,
 		&i.FailedAttempt,
 		&i.Storyboard,
+		&i.EventTyped,
+		&i.Transcript,
 		&i.Description,
 		&i.TypedTags,
 	)
@@ -543,8 +568,9 @@ const saveVideo = `-- name: SaveVideo :exec
 UPDATE videos SET username = $1, created_at = $2, status = $3, reason = $4, prefix = $5, recorded = $6,
     processed = $7, mp4_key = $8, thumbnail_key = $9, duration_ms = $10, width = $11, height = $12,
     size = $13, title = $14, typed_title = $15, tags = $16, event_tag = $17, deleted_at = $18, swept = $19,
-    visibility = $20, description = $21, typed_tags = $22, failed_attempt = $23, storyboard = $24
-WHERE id = $25
+    visibility = $20, description = $21, typed_tags = $22, failed_attempt = $23, storyboard = $24, event_typed = $25,
+    transcript = $26
+WHERE id = $27
 `
 
 type SaveVideoParams struct {
@@ -572,6 +598,8 @@ type SaveVideoParams struct {
 	TypedTags     string
 	FailedAttempt int64
 	Storyboard    bool
+	EventTyped    bool
+	Transcript    string
 	ID            string
 }
 
@@ -601,13 +629,15 @@ func (q *Queries) SaveVideo(ctx context.Context, arg SaveVideoParams) error {
 		arg.TypedTags,
 		arg.FailedAttempt,
 		arg.Storyboard,
+		arg.EventTyped,
+		arg.Transcript,
 		arg.ID,
 	)
 	return err
 }
 
 const searchChannel = `-- name: SearchChannel :many
-SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.failed_attempt, v.storyboard, v.description, v.typed_tags, w.number
+SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.failed_attempt, v.storyboard, v.event_typed, v.transcript, v.description, v.typed_tags, w.number
 FROM video_search($1) s CROSS JOIN video_words w CROSS JOIN videos v
 WHERE w.number = s.rowid AND v.id = w.video_id AND s.rowid < CAST($2 AS BIGINT)
     AND v.channel = $3 AND v.recorded = TRUE AND v.deleted_at = 0
@@ -665,6 +695,8 @@ func (q *Queries) SearchChannel(ctx context.Context, arg SearchChannelParams) ([
 			&i.Video.Swept,
 			&i.Video.FailedAttempt,
 			&i.Video.Storyboard,
+			&i.Video.EventTyped,
+			&i.Video.Transcript,
 			&i.Video.Description,
 			&i.Video.TypedTags,
 			&i.Number,
@@ -683,7 +715,7 @@ func (q *Queries) SearchChannel(ctx context.Context, arg SearchChannelParams) ([
 }
 
 const searchPublic = `-- name: SearchPublic :many
-SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.failed_attempt, v.storyboard, v.description, v.typed_tags, w.number
+SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.failed_attempt, v.storyboard, v.event_typed, v.transcript, v.description, v.typed_tags, w.number
 FROM video_search($1) s CROSS JOIN video_words w CROSS JOIN videos v
 WHERE w.number = s.rowid AND v.id = w.video_id AND s.rowid < CAST($2 AS BIGINT)
     AND v.status = 'valid' AND v.visibility = 'public' AND v.recorded = TRUE AND v.deleted_at = 0
@@ -736,6 +768,8 @@ func (q *Queries) SearchPublic(ctx context.Context, arg SearchPublicParams) ([]S
 			&i.Video.Swept,
 			&i.Video.FailedAttempt,
 			&i.Video.Storyboard,
+			&i.Video.EventTyped,
+			&i.Video.Transcript,
 			&i.Video.Description,
 			&i.Video.TypedTags,
 			&i.Number,
@@ -753,8 +787,34 @@ func (q *Queries) SearchPublic(ctx context.Context, arg SearchPublicParams) ([]S
 	return items, nil
 }
 
+const setTranscriptWords = `-- name: SetTranscriptWords :exec
+INSERT INTO video_transcripts (video_id, words) VALUES ($1, $2)
+ON CONFLICT (video_id) DO UPDATE SET words = excluded.words
+`
+
+type SetTranscriptWordsParams struct {
+	VideoID string
+	Words   string
+}
+
+func (q *Queries) SetTranscriptWords(ctx context.Context, arg SetTranscriptWordsParams) error {
+	_, err := q.db.ExecContext(ctx, setTranscriptWords, arg.VideoID, arg.Words)
+	return err
+}
+
+const transcriptWords = `-- name: TranscriptWords :one
+SELECT words FROM video_transcripts WHERE video_id = $1
+`
+
+func (q *Queries) TranscriptWords(ctx context.Context, videoID string) (string, error) {
+	row := q.db.QueryRowContext(ctx, transcriptWords, videoID)
+	var words string
+	err := row.Scan(&words)
+	return words, err
+}
+
 const unswept = `-- name: Unswept :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos WHERE deleted_at > 0 AND swept = FALSE ORDER BY deleted_at LIMIT $1
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos WHERE deleted_at > 0 AND swept = FALSE ORDER BY deleted_at LIMIT $1
 `
 
 // Deleted videos whose objects may still be there.
@@ -792,6 +852,8 @@ func (q *Queries) Unswept(ctx context.Context, limit int32) ([]Video, error) {
 			&i.Swept,
 			&i.FailedAttempt,
 			&i.Storyboard,
+			&i.EventTyped,
+			&i.Transcript,
 			&i.Description,
 			&i.TypedTags,
 		); err != nil {
@@ -809,7 +871,7 @@ func (q *Queries) Unswept(ctx context.Context, limit int32) ([]Video, error) {
 }
 
 const video = `-- name: Video :one
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, description, typed_tags FROM videos WHERE id = $1 AND recorded = TRUE AND deleted_at = 0
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos WHERE id = $1 AND recorded = TRUE AND deleted_at = 0
 `
 
 func (q *Queries) Video(ctx context.Context, id string) (Video, error) {
@@ -840,6 +902,8 @@ func (q *Queries) Video(ctx context.Context, id string) (Video, error) {
 		&i.Swept,
 		&i.FailedAttempt,
 		&i.Storyboard,
+		&i.EventTyped,
+		&i.Transcript,
 		&i.Description,
 		&i.TypedTags,
 	)

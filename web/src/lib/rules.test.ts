@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { errorOf } from './api/client'
 import type { Delivery, Rule } from './api/types'
-import { counted, indexOf, inputOf, lastOf, lineAt, placeOf, targetOf, tries, whereabouts } from './rules'
+import { counted, indexOf, inputOf, lastOf, lineAt, lookAgainIn, merged, placeOf, targetFor, targetOf, targetPlaces, tries, whereabouts } from './rules'
 
 describe('indexOf', () => {
   it.each([
@@ -61,6 +61,21 @@ describe('a rule', () => {
     expect(targetOf(rule)).toBe('example.com:8443')
     expect(targetOf({ target: { type: 'log' } })).toBe('The log')
     expect(targetOf({ target: { type: 'webhook', url: 'x y' } })).toBe('x y')
+    expect(targetOf({ target: { type: 'plugin', plugin: 'listener' } })).toBe('Plugin listener')
+    expect(targetOf({ target: { type: 'flow', flow: 'postprocess' } })).toBe('Start postprocess')
+    expect(targetOf({ target: { type: 'tag', tag: 'conf26' } })).toBe('Tag conf26')
+  })
+
+  it('has a target without what a form kept of another type', () => {
+    const kept = { url: 'https://x.example', plugin: 'listener', flow: 'postprocess', tag: ' conf26 ' }
+    expect(targetFor({ type: 'tag', ...kept })).toEqual({ type: 'tag', tag: 'conf26' })
+    expect(targetFor({ type: 'plugin', ...kept })).toEqual({ type: 'plugin', plugin: 'listener' })
+    expect(targetFor({ type: 'log', ...kept })).toEqual({ type: 'log' })
+    expect(targetFor({ type: 'webhook' })).toEqual({ type: 'webhook', url: '' })
+  })
+
+  it('says which field of a target is wrong', () => {
+    expect(targetPlaces([{ location: 'body.name', message: 'a' }, { location: 'body.target.tag', message: 'b' }, { message: 'c' }])).toEqual({ tag: 'b' })
   })
 })
 
@@ -71,9 +86,29 @@ it('says what the last try came to', () => {
   expect(lastOf({ ...delivery, tries: 1 }, span)).toBe('Being tried')
   expect(lastOf({ ...delivery, last: { at: '', durationMillis: 3, status: 503, error: '503: no' } }, span)).toBe('503: no')
   expect(lastOf({ ...delivery, last: { at: '', durationMillis: 3, status: 204 } }, span)).toBe('204 in 3 ms')
-  expect(lastOf({ ...delivery, last: { at: '', durationMillis: 0 } }, span)).toBe('Written in 0 ms')
+  expect(lastOf({ ...delivery, last: { at: '', durationMillis: 0 } }, span)).toBe('Done in 0 ms')
 })
 
 it('counts', () => {
   expect([tries(1), tries(2), counted(999), counted(1000)]).toEqual(['1 try', '2 tries', '999', '1,000 or more'])
+})
+
+describe('what is looked at again', () => {
+  const rows = (text: string) => [...text].map((id) => ({ id }))
+  it.each([
+    ['dcba', 'ed', false, 'edcba'], // one is new, older pages stay
+    ['dcba', 'dc', false, 'dcba'],
+    ['dcba', 'db', false, 'dba'], // c is gone
+    ['dcba', 'zy', false, 'zy'], // so many are new that there is a gap
+    ['dcba', 'cb', true, 'cb'], // this is all
+    ['dcba', '', true, ''],
+    ['', 'a', false, 'a'],
+  ])('%s and then %s', (shown, newest, whole, want) => {
+    expect(merged(rows(shown), rows(newest), whole).map(({ id }) => id).join('')).toBe(want)
+  })
+
+  it('is looked at soon while something waits', () => {
+    const row = { state: 'dead' } as Delivery
+    expect(lookAgainIn([row])).toBeGreaterThan(lookAgainIn([row, { ...row, state: 'pending' }]))
+  })
 })

@@ -1,6 +1,6 @@
 // What the pages of the rules need to know, without a browser.
 
-import type { Delivery, DeliveryState, Place, Rule, RuleInput } from './api/types'
+import type { Delivery, DeliveryState, Place, Rule, RuleInput, RuleTarget } from './api/types'
 
 /** An event to try patterns with, until somebody puts in another one. */
 export const sampleEvent = JSON.stringify(
@@ -38,9 +38,33 @@ export function inputOf(rule: Rule): RuleInput {
     description: rule.description,
     enabled: rule.enabled,
     pattern: rule.pattern,
-    target: rule.target.type === 'webhook' ? { type: 'webhook', url: rule.target.url ?? '' } : { type: 'log' },
+    target: targetFor(rule.target),
     maxTries: rule.maxTries,
   }
+}
+
+/** A target with what its type has, and nothing that a form kept of another type. */
+export function targetFor(target: RuleTarget): RuleTarget {
+  const { type } = target
+  return type === 'log' ? { type } : { type, [fieldOf[type]]: (target[fieldOf[type]] ?? '').trim() }
+}
+
+const fieldOf = { webhook: 'url', plugin: 'plugin', flow: 'flow', tag: 'tag' } as const
+
+/** The types of targets, as a form offers them. */
+export const targetTypes: { value: RuleTarget['type']; label: string; hint: string }[] = [
+  { value: 'webhook', label: 'Webhook, signed', hint: '' },
+  { value: 'log', label: "The server's log", hint: 'One structured line for each event.' },
+  { value: 'plugin', label: 'A plugin', hint: 'It is given the event, and takes it by its answer.' },
+  { value: 'flow', label: 'Start work on the video', hint: 'For events that are about a video.' },
+  { value: 'tag', label: 'Event tag for the video', hint: 'The video of the event gets this tag, unless it has one or its broadcaster chose none.' },
+]
+
+/** The places of wrong fields of a target, by field. */
+export function targetPlaces(places: Place[]): Partial<Record<'url' | 'plugin' | 'flow' | 'tag', string>> {
+  return Object.fromEntries(
+    places.flatMap(({ location, message }) => (location?.startsWith('body.target.') ? [[location.slice('body.target.'.length), message]] : [])),
+  )
 }
 
 /**
@@ -82,11 +106,15 @@ export function whereabouts(place: Place): string {
 
 /** Where a rule's events go, for a line of a list. */
 export function targetOf(rule: Pick<Rule, 'target'>): string {
-  if (rule.target.type === 'log') return 'The log'
+  const { type, url = '', plugin = '', flow = '', tag = '' } = rule.target
+  if (type === 'log') return 'The log'
+  if (type === 'plugin') return `Plugin ${plugin}`
+  if (type === 'flow') return `Start ${flow}`
+  if (type === 'tag') return `Tag ${tag}`
   try {
-    return new URL(rule.target.url ?? '').host
+    return new URL(url).host
   } catch {
-    return rule.target.url ?? ''
+    return url
   }
 }
 
@@ -108,5 +136,19 @@ export function lastOf(delivery: Delivery, span: (ms: number) => string): string
   const last = delivery.last
   if (!last) return delivery.tries > 0 ? 'Being tried' : 'Not tried yet'
   if (last.error) return last.error
-  return last.status ? `${last.status} in ${span(last.durationMillis)}` : `Written in ${span(last.durationMillis)}`
+  return last.status ? `${last.status} in ${span(last.durationMillis)}` : `Done in ${span(last.durationMillis)}`
+}
+
+/** The newest page over what is shown: what is new comes first, what is known is as it is now, older pages stay. */
+export function merged<T extends { id: string }>(shown: T[], newest: T[], whole: boolean): T[] {
+  if (whole) return newest
+  const last = newest.at(-1)
+  const from = last ? shown.findIndex((row) => row.id === last.id) : -1
+  // What stood among the newest and does so no more is gone, or in another state.
+  return from < 0 ? newest : [...newest, ...shown.slice(from + 1)]
+}
+
+/** In how many milliseconds to look again: soon while something waits for a try. */
+export function lookAgainIn(rows: Delivery[]): number {
+  return rows.some((row) => row.state === 'pending') ? 2_000 : 5_000
 }

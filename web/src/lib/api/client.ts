@@ -16,6 +16,7 @@ import type {
   Processing,
   Rule,
   RuleInput,
+  RuleTargets,
   Session,
   SignUpAnswer,
   User,
@@ -133,6 +134,7 @@ export const api = {
 
   rules: (offset?: string) => call<Page<Rule>>('GET', '/api/rules' + query({ offset, limit: 50 })),
   rule: (id: string) => call<Rule>('GET', `/api/rules/${seg(id)}`),
+  ruleTargets: () => call<RuleTargets>('GET', '/api/rules/targets'),
   createRule: (rule: RuleInput) => call<Rule>('POST', '/api/rules', rule),
   updateRule: (id: string, rule: RuleInput) => call<Rule>('PUT', `/api/rules/${seg(id)}`, rule),
   deleteRule: (id: string) => call<void>('DELETE', `/api/rules/${seg(id)}`),

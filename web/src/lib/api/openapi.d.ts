@@ -354,6 +354,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rules/targets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The plugins and flows that a rule's target may be */
+        get: operations["list-rule-targets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/rules/test": {
         parameters: {
             query?: never;
@@ -657,6 +674,10 @@ export interface components {
             streamId: string;
             /** @description Random id of this viewing, made by the page */
             viewer: string;
+        };
+        Choice: {
+            description: string;
+            name: string;
         };
         ConfirmInput: {
             token: string;
@@ -966,8 +987,11 @@ export interface components {
         PluginInfo: {
             author?: string;
             description: string;
-            /** @enum {string} */
-            eventHook: "preValidate" | "postValidate" | "preMetadata" | "postMetadata";
+            /**
+             * @description onEvent: rules give it events, no lifecycle asks it
+             * @enum {string}
+             */
+            eventHook: "preValidate" | "postValidate" | "preMetadata" | "postMetadata" | "onEvent";
             /** @enum {string} */
             kind: "builtin" | "configured";
             name: string;
@@ -1141,13 +1165,24 @@ export interface components {
             secret: string;
         };
         RuleTarget: {
+            /** @description of a flow: its name, one of GET /api/rules/targets */
+            flow?: string;
+            /** @description of a plugin: its name, one of GET /api/rules/targets */
+            plugin?: string;
+            /** @description of a tag: the event tag that videos get, of letters, digits, - and _ */
+            tag?: string;
             /** @enum {string} */
-            type: "webhook" | "log";
+            type: "webhook" | "log" | "plugin" | "flow" | "tag";
             /**
              * @description of a webhook: http or https
              * @example https://example.com/hook
              */
             url?: string;
+        };
+        RuleTargets: {
+            flows: components["schemas"]["Choice"][];
+            /** @description that take events: their eventHook is onEvent */
+            plugins: components["schemas"]["Choice"][];
         };
         RuleView: {
             /** Format: date-time */
@@ -1309,6 +1344,8 @@ export interface components {
             /** @description URL of a JPEG; empty while there is none */
             thumbnail: string;
             title?: string;
+            /** @description URL of what is said in it, text or WebVTT, that a plugin made */
+            transcriptURL?: string;
             /**
              * @description unlisted: for who has the link; private: for its owner and admins
              * @enum {string}
@@ -1326,7 +1363,7 @@ export interface components {
         VideoUpdate: {
             /** @description in lines; empty: none */
             description?: string;
-            /** @description event tag, of letters, digits, - and _; empty: none */
+            /** @description event tag, of letters, digits, - and _; wins over what rules set; empty: none */
             event?: string;
             /** @description win over those of plugins; empty: theirs again */
             tags?: string[];
@@ -1745,7 +1782,7 @@ export interface operations {
     "list-my-videos": {
         parameters: {
             query?: {
-                /** @description words, all of which stand in the video's title, description, tags, event tag or author's name, or begin a word there */
+                /** @description words, all of which stand in the video's title, description, tags, event tag, transcript or author's name, or begin a word there */
                 q?: string;
                 /** @description nextPage of the page before, unread */
                 offset?: string;
@@ -2063,6 +2100,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RuleView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-rule-targets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleTargets"];
                 };
             };
             /** @description What went wrong */
@@ -2599,7 +2665,7 @@ export interface operations {
     "list-videos": {
         parameters: {
             query?: {
-                /** @description words, all of which stand in the video's title, description, tags, event tag or author's name, or begin a word there */
+                /** @description words, all of which stand in the video's title, description, tags, event tag, transcript or author's name, or begin a word there */
                 q?: string;
                 /** @description nextPage of the page before, unread */
                 offset?: string;

@@ -1,0 +1,6 @@
+package pluginmanager
+
+import "context"
+
+// ForgetAsked is forgetAsked.
+func (s *Service) ForgetAsked(ctx context.Context) error { return s.forgetAsked(ctx) }
