@@ -6,8 +6,10 @@ import (
 	"log/slog"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/account"
+	"github.com/serverlessvideo/serverlessvideo/internal/archive"
 	"github.com/serverlessvideo/serverlessvideo/internal/channel"
 	"github.com/serverlessvideo/serverlessvideo/internal/config"
+	"github.com/serverlessvideo/serverlessvideo/internal/rules"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
@@ -22,7 +24,9 @@ type core struct {
 	db       *store.DB
 	accounts *account.Service
 	channels *channel.Service
-	realtime *lateBus      // where reactions go, once there is a bus
+	rules    *rules.Service
+	archive  *archive.Service
+	realtime *lateBus      // where what passes goes, once there is a bus
 	audience *lateAudience // who watches, once there are streams
 }
 

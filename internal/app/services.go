@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"os"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/account"
+	"github.com/serverlessvideo/serverlessvideo/internal/archive"
 	"github.com/serverlessvideo/serverlessvideo/internal/bus"
 	"github.com/serverlessvideo/serverlessvideo/internal/channel"
 	"github.com/serverlessvideo/serverlessvideo/internal/config"
@@ -40,13 +40,15 @@ type services struct {
 	publisher   *publisher.Service
 	history     *history.Service
 	rules       *rules.Service
+	archive     *archive.Service
+	liveEvents  *archive.Live
 }
 
 // consumers are all that hear events.
 func (s *services) consumers() []event.Consumer {
 	var all []event.Consumer
 	for _, service := range []interface{ Consumers() []event.Consumer }{
-		s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules,
+		s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules, s.archive,
 	} {
 		all = append(all, service.Consumers()...)
 	}
@@ -55,17 +57,19 @@ func (s *services) consumers() []event.Consumer {
 
 // background is the periodic work of all services.
 func (s *services) background() []func(context.Context) {
-	return []func(context.Context){s.accounts.Run, s.videos.Run, s.postprocess.Run, s.plugins.Run, s.history.Run, s.rules.Run}
+	return []func(context.Context){
+		s.accounts.Run, s.videos.Run, s.postprocess.Run, s.plugins.Run, s.history.Run, s.rules.Run, s.archive.Run,
+	}
 }
 
 // register puts the services' operations and routes into the gateway.
 func (s *services) register(api huma.API, mux *http.ServeMux) {
 	for _, service := range []interface{ Register(api huma.API) }{
-		s.accounts, s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules,
+		s.accounts, s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules, s.archive,
 	} {
 		service.Register(api)
 	}
-	for _, service := range []interface{ Routes(mux *http.ServeMux) }{s.streaming, s.publisher} {
+	for _, service := range []interface{ Routes(mux *http.ServeMux) }{s.streaming, s.publisher, s.liveEvents} {
 		service.Routes(mux)
 	}
 }
@@ -91,20 +95,20 @@ func (c *core) services() error {
 		DB: c.db, Logger: c.log, Secret: c.secret, Realtime: c.realtime, Audience: c.audience,
 		URLs: func(ctx context.Context) channel.URLs { return c.urlsFor(ctx) },
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return c.eventServices()
 }
 
 // newServices makes the others and joins them all.
 func (a *App) newServices(ctx context.Context) (*services, error) {
-	s := &services{accounts: a.accounts, channels: a.channels}
+	s := &services{accounts: a.accounts, channels: a.channels, rules: a.rules, archive: a.archive}
 	s.videos = video.New(a.db, a.objects, a.channels,
 		func(ctx context.Context) video.URLs { return a.urlsFor(ctx) }, a.log)
 	s.history = history.New(a.db, s.videos, a.log)
 
 	var err error
-	if s.rules, err = a.newRules(); err != nil {
-		return nil, err
-	}
 	s.streaming, err = streaming.New(streaming.Config{
 		Node:            a.nodeID,
 		Network:         rtc.Network{UDP: a.cfg.WebRTCUDP, TCP: a.cfg.WebRTCTCP, Hosts: a.cfg.WebRTCHost},
@@ -144,19 +148,14 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 		return nil, err
 	}
 	a.closeLast("the pages' connections", func() error { s.publisher.Close(); return nil })
-	return s, nil
-}
-
-func (a *App) newRules() (*rules.Service, error) {
-	cfg := rules.Config{DB: a.db, Logger: a.log, Secret: a.secret, Node: a.nodeID}
-	for _, text := range a.cfg.Rules.AllowNetworks {
-		network, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("rules.allow_networks: %w", err)
-		}
-		cfg.AllowNetworks = append(cfg.AllowNetworks, network.Masked())
+	s.liveEvents, err = archive.NewLive(archive.LiveConfig{
+		Bus: a.bus, Authenticate: a.accounts.Authenticate, Fail: gateway.Fail, Logger: a.log,
+	})
+	if err != nil {
+		return nil, err
 	}
-	return rules.New(cfg)
+	a.closeLast("the admins' view of the events", func() error { s.liveEvents.Close(); return nil })
+	return s, nil
 }
 
 // newPlugins makes the plugin manager, and lets the plugins outside the process

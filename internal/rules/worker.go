@@ -83,6 +83,7 @@ func (w *worker) round(ctx context.Context) error {
 			return err
 		}
 		w.begin(r.ID, len(claimed))
+		w.s.tell(r.Name, claimed...)
 		for _, d := range claimed {
 			w.tries.Go(func() { w.try(r, d) })
 		}
@@ -175,11 +176,18 @@ func (s *Service) settle(ctx context.Context, r sqlc.Rule, d sqlc.RuleDelivery, 
 		p.State, p.EndedAt = pending, 0
 		p.DueAt = now + s.pause(d.Tries, o.after).Milliseconds()
 	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		// No row: the lease ran out and somebody else tries, or the rule is gone.
-		_, err := sqlc.New(tx).Settle(ctx, p)
+	var mine int64
+	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		var err error
+		mine, err = sqlc.New(tx).Settle(ctx, p)
 		return err
 	})
+	// No row: the lease ran out and somebody else tries, or the rule is gone.
+	if err == nil && mine > 0 {
+		d.State, d.DueAt, d.Attempts, d.EndedAt, d.Lease, d.LeasedUntil = p.State, p.DueAt, p.Attempts, p.EndedAt, "", 0
+		s.tell(r.Name, d)
+	}
+	return err
 }
 
 // pause is how long the next try waits after so many: three times as long each
