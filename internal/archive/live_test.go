@@ -107,7 +107,7 @@ func (r *liveRig) open(query url.Values) *page {
 	p := &page{r.t, bufio.NewScanner(response.Body), sync.OnceFunc(func() { _ = response.Body.Close() })}
 	p.lines.Buffer(nil, 1<<20)
 	r.t.Cleanup(p.close)
-	if name, _ := p.next(); name != "open" {
+	if name, _ := p.next(); name != "listening" {
 		r.t.Fatalf("it begins with %q", name)
 	}
 	return p

@@ -71,7 +71,7 @@ func (l *Live) write(out *stream, v *viewer, r *http.Request) {
 	defer heartbeat.Stop()
 	session := time.NewTicker(l.cfg.SessionCheck)
 	defer session.Stop()
-	err := out.write([]byte("retry: 3000\nevent: open\ndata: {}\n\n"))
+	err := out.write([]byte("retry: 3000\nevent: listening\ndata: {}\n\n"))
 	for err == nil {
 		select {
 		case frame := <-v.queue:
