@@ -71,7 +71,7 @@ describe('filters', () => {
 })
 
 it('sums an event up', () => {
-  const detail = { event_name: 'Stream Start', stream_id: 'st-1', video: {}, view_count: 0, ok: false, more: 'x' }
+  const detail = { TaskToken: '(masked)', event_name: 'Stream Start', channel_name: 'c', stream_id: 'st-1', video: {}, view_count: 0, ok: false, more: 'x' }
   expect(summaryOf(event('a', time(0), { about: 'st-1', event: { detail } }))).toBe('event_name Stream Start · view_count 0 · ok false')
   expect(summaryOf(event('a', time(0), { event: { detail: { a: 'x'.repeat(50) } } }))).toBe(`a ${'x'.repeat(39)}…`)
   expect(summaryOf(event('a', time(0), { event: null }))).toBe('')

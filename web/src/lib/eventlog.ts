@@ -65,13 +65,16 @@ export function report(known: Deliveries, reports: EventDelivery[], wanted: (eve
   return next
 }
 
+/** Fields that say nothing in a line: what it is about stands there, and the token is masked. */
+const silent = ['channel_name', 'tasktoken']
+
 /** A few words of an event for its line: the first fields of its detail that are plain. */
 export function summaryOf(event: LoggedEvent): string {
   const detail = (event.event as { detail?: Record<string, unknown> } | null)?.detail ?? {}
   const words: string[] = []
   for (const [name, value] of Object.entries(detail)) {
     if (words.length === 3) break
-    if (value === event.about || !['string', 'number', 'boolean'].includes(typeof value) || value === '') continue
+    if (value === event.about || silent.includes(name.toLowerCase()) || !['string', 'number', 'boolean'].includes(typeof value) || value === '') continue
     words.push(`${name} ${clip(String(value))}`)
   }
   return words.join(' · ')
@@ -102,7 +105,7 @@ export function percentOf(replay: Replay): number {
   return Math.min(99, Math.floor((replay.lookedAt / replay.events) * 100))
 }
 
-export const replayNames: Record<Replay['state'], string> = { running: 'Running', done: 'Queued', cancelled: 'Cancelled', failed: 'Failed' }
+export const replayNames: Record<Replay['state'], string> = { running: 'Running', done: 'Queued', cancelled: 'Stopped', failed: 'Failed' }
 export const replayTones: Record<Replay['state'], string> = { running: 'accent', done: 'ok', cancelled: '', failed: 'bad' }
 
 /** A moment as <input type="datetime-local"> has it, of the reader's day. */
