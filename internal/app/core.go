@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/account"
+	"github.com/serverlessvideo/serverlessvideo/internal/archive"
 	"github.com/serverlessvideo/serverlessvideo/internal/channel"
 	"github.com/serverlessvideo/serverlessvideo/internal/config"
 	"github.com/serverlessvideo/serverlessvideo/internal/event/schema"
@@ -24,13 +25,15 @@ type core struct {
 	db       *store.DB
 	accounts *account.Service
 	channels *channel.Service
-	realtime *lateBus      // where reactions go, once there is a bus
+	archive  *archive.Service
+	replays  *replayRules  // where replays go, once there are rules
+	realtime *lateBus      // where what passes goes, once there is a bus
 	audience *lateAudience // who watches, once there are streams
 }
 
 // openCore opens the data folder, whose lock the caller holds.
 func openCore(ctx context.Context, cfg config.Config, log *slog.Logger) (*core, error) {
-	c := &core{cfg: cfg, log: log, folder: folder(cfg.DataDir), realtime: &lateBus{}, audience: &lateAudience{}, schemas: schema.New()}
+	c := &core{cfg: cfg, log: log, folder: folder(cfg.DataDir), realtime: &lateBus{}, audience: &lateAudience{}, replays: &replayRules{}, schemas: schema.New()}
 	var err error
 	if c.nodeID, err = c.folder.nodeID(); err != nil {
 		return nil, err

@@ -94,6 +94,7 @@ func (a *App) stop(work, entrances *group) error {
 		closed.run(func(context.Context) { l.close(a.log) })
 	}
 	a.services.publisher.Close()
+	a.services.liveEvents.Close()
 	streams, cancel := context.WithTimeout(context.Background(), streamsEnd)
 	defer cancel()
 	err := a.services.streaming.Shutdown(streams)

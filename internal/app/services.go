@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"os"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/account"
+	"github.com/serverlessvideo/serverlessvideo/internal/archive"
 	"github.com/serverlessvideo/serverlessvideo/internal/bus"
 	"github.com/serverlessvideo/serverlessvideo/internal/channel"
 	"github.com/serverlessvideo/serverlessvideo/internal/config"
@@ -40,13 +41,15 @@ type services struct {
 	publisher   *publisher.Service
 	history     *history.Service
 	rules       *rules.Service
+	archive     *archive.Service
+	liveEvents  *archive.Live
 }
 
 // consumers are all that hear events.
 func (s *services) consumers() []event.Consumer {
 	var all []event.Consumer
 	for _, service := range []interface{ Consumers() []event.Consumer }{
-		s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules,
+		s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules, s.archive,
 	} {
 		all = append(all, service.Consumers()...)
 	}
@@ -55,17 +58,19 @@ func (s *services) consumers() []event.Consumer {
 
 // background is the periodic work of all services.
 func (s *services) background() []func(context.Context) {
-	return []func(context.Context){s.accounts.Run, s.videos.Run, s.postprocess.Run, s.plugins.Run, s.history.Run, s.rules.Run}
+	return []func(context.Context){
+		s.accounts.Run, s.videos.Run, s.postprocess.Run, s.plugins.Run, s.history.Run, s.rules.Run, s.archive.Run,
+	}
 }
 
 // register puts the services' operations and routes into the gateway.
 func (s *services) register(api huma.API, mux *http.ServeMux) {
 	for _, service := range []interface{ Register(api huma.API) }{
-		s.accounts, s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules,
+		s.accounts, s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules, s.archive,
 	} {
 		service.Register(api)
 	}
-	for _, service := range []interface{ Routes(mux *http.ServeMux) }{s.streaming, s.publisher} {
+	for _, service := range []interface{ Routes(mux *http.ServeMux) }{s.streaming, s.publisher, s.liveEvents} {
 		service.Routes(mux)
 	}
 }
@@ -91,12 +96,19 @@ func (c *core) services() error {
 		DB: c.db, Logger: c.log, Secret: c.secret, Realtime: c.realtime, Audience: c.audience,
 		URLs: func(ctx context.Context) channel.URLs { return c.urlsFor(ctx) },
 	})
+	if err != nil {
+		return err
+	}
+	c.archive, err = archive.New(archive.Config{
+		DB: c.db, Logger: c.log, Rules: c.replays,
+		Keep: time.Duration(c.cfg.Archive.Keep) * 24 * time.Hour, MaxSize: int64(c.cfg.Archive.MaxSize) << 20,
+	})
 	return err
 }
 
 // newServices makes the others and joins them all.
 func (a *App) newServices(ctx context.Context) (*services, error) {
-	s := &services{accounts: a.accounts, channels: a.channels}
+	s := &services{accounts: a.accounts, channels: a.channels, archive: a.archive}
 	s.videos = video.New(a.db, a.objects, a.channels,
 		func(ctx context.Context) video.URLs { return a.urlsFor(ctx) }, a.log)
 	s.history = history.New(a.db, s.videos, a.log)
@@ -137,6 +149,7 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	if s.rules, err = a.newRules(s); err != nil {
 		return nil, err
 	}
+	a.replays.rules = s.rules
 	s.publisher, err = publisher.New(publisher.Config{
 		Bus: a.bus, Videos: s.videos, PublicURL: a.cfg.PublicURL, Authenticate: a.accounts.Authenticate, Fail: gateway.Fail, Logger: a.log,
 	})
@@ -144,27 +157,14 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 		return nil, err
 	}
 	a.closeLast("the pages' connections", func() error { s.publisher.Close(); return nil })
+	s.liveEvents, err = archive.NewLive(archive.LiveConfig{
+		Bus: a.bus, Authenticate: a.accounts.Authenticate, Fail: gateway.Fail, Logger: a.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.closeLast("the admins' view of the events", func() error { s.liveEvents.Close(); return nil })
 	return s, nil
-}
-
-// newRules makes the rules, with what their targets may be.
-func (a *App) newRules(s *services) (*rules.Service, error) {
-	cfg := rules.Config{
-		DB: a.db, Logger: a.log, Secret: a.secret, Node: a.nodeID, Metrics: a.registry,
-		Plugins: askedPlugins{s.plugins}, Tagger: s.videos,
-		Flows: []rules.Flow{{
-			Choice: rules.Choice{Name: "postprocess", Description: "Makes the MP4 and the pictures of the event's video again, when that has failed; up to five attempts in all."},
-			Start:  s.postprocess.AgainByRule,
-		}},
-	}
-	for _, text := range a.cfg.Rules.AllowNetworks {
-		network, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("rules.allow_networks: %w", err)
-		}
-		cfg.AllowNetworks = append(cfg.AllowNetworks, network.Masked())
-	}
-	return rules.New(cfg)
 }
 
 // newPlugins makes the plugin manager, and lets the plugins outside the process
@@ -196,26 +196,6 @@ func (a *App) newPlugins(ctx context.Context, videos *video.Service) (*pluginman
 		return nil, fmt.Errorf("the plugins' access to the bus: %w", err)
 	}
 	return manager, nil
-}
-
-// askedPlugins are the plugins that rules give events to.
-type askedPlugins struct{ *pluginmanager.Service }
-
-// ForEvents returns the plugins that take events.
-func (p askedPlugins) ForEvents() []rules.Choice {
-	all := []rules.Choice{}
-	for _, plugin := range p.EventPlugins() {
-		all = append(all, rules.Choice{Name: plugin.Name, Description: plugin.Description})
-	}
-	return all
-}
-
-// Ask gives an event to a plugin and waits for its answer.
-func (p askedPlugins) Ask(ctx context.Context, a rules.Asking) error {
-	return p.Service.Ask(ctx, pluginmanager.EventTask{
-		Delivery: a.Delivery, Plugin: a.Plugin, Rule: event.PluginEventRule{ID: a.RuleID, Name: a.RuleName},
-		Event: a.Event, Video: a.VideoID, Channel: a.ChannelID,
-	})
 }
 
 func iceServers(configured []config.ICEServer) []webrtc.ICEServer {

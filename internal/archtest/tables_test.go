@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,17 +43,35 @@ func tables(t *testing.T, dir string) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		owner := ownerLine.FindSubmatch(text)
-		if owner == nil {
-			t.Errorf("%s has no line \"-- owner: <package>\"", file)
-			continue
-		}
 		up, _, _ := strings.Cut(string(text), "-- +goose Down")
-		for _, m := range createTable.FindAllStringSubmatch(up, -1) {
-			owners[strings.ToLower(m[1])] = string(owner[1])
+		parts := sections(up)
+		if len(parts) == 0 {
+			t.Errorf("%s has no line \"-- owner: <package>\"", file)
+		}
+		for _, part := range parts {
+			for _, m := range createTable.FindAllStringSubmatch(part.sql, -1) {
+				owners[strings.ToLower(m[1])] = part.owner
+			}
 		}
 	}
 	return owners
+}
+
+// section is what a migration does to the tables of one owner.
+type section struct{ owner, sql string }
+
+// sections splits a migration at its owner lines: most have one.
+func sections(text string) []section {
+	var all []section
+	at := ownerLine.FindAllStringSubmatchIndex(text, -1)
+	for i, m := range at {
+		end := len(text)
+		if i+1 < len(at) {
+			end = at[i+1][0]
+		}
+		all = append(all, section{text[m[2]:m[3]], text[m[1]:end]})
+	}
+	return all
 }
 
 // named returns those of the tables that an SQL text names.
@@ -121,20 +140,18 @@ func intruders(t *testing.T, base string, owners map[string]string) []string {
 			return nil
 		}
 		rel = filepath.ToSlash(rel)
-		self := topOf(rel)
-		if strings.HasPrefix(rel, migrations+"/") {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			if m := ownerLine.FindSubmatch(text); m != nil {
-				self = string(m[1])
+		var parts []section
+		for _, sql := range sqlOf(t, path) {
+			if strings.HasPrefix(rel, migrations+"/") {
+				parts = append(parts, sections(sql)...)
+			} else {
+				parts = append(parts, section{topOf(rel), sql})
 			}
 		}
-		for _, sql := range sqlOf(t, path) {
-			for _, table := range named(sql, owners) {
-				if owners[table] != self {
-					found = append(found, rel+" names "+table+" of "+owners[table])
+		for _, part := range parts {
+			for _, table := range named(part.sql, owners) {
+				if what := rel + " names " + table + " of " + owners[table]; owners[table] != part.owner && !slices.Contains(found, what) {
+					found = append(found, what)
 				}
 			}
 		}
@@ -175,6 +192,7 @@ func TestIntrudersAreFound(t *testing.T) {
 	write(migrations+"/00001_video.sql", "-- owner: video\n-- +goose Up\nCREATE TABLE videos (id TEXT);\nCREATE INDEX v ON videos (id);\n")
 	write(migrations+"/00002_channel.sql", "-- owner: channel\nCREATE TABLE IF NOT EXISTS channels (id TEXT REFERENCES videos (id));\n")
 	write("internal/video/queries.sql", "-- name: Get :one\nSELECT * FROM videos WHERE id = $1;\n")
+	write(migrations+"/00003_both.sql", "-- owner: video\n-- +goose Up\nALTER TABLE videos ADD a;\n-- owner: channel\nALTER TABLE channels ADD a;\nDELETE FROM videos;\n")
 	write("internal/video/sqlc/q.go", "package sqlc\nconst q = `-- name: Get :one\nSELECT * FROM videos`\n")
 	write("internal/history/queries.sql", "SELECT 1 FROM entries e JOIN videos v ON true;\n")
 	write("internal/channel/store.go", "package channel\nconst q = \"UPDATE videos SET a = 1\"\n")
@@ -189,6 +207,7 @@ func TestIntrudersAreFound(t *testing.T) {
 		"internal/gateway/x.go names videos of video",
 		"internal/history/queries.sql names videos of video",
 		migrations + "/00002_channel.sql names videos of video",
+		migrations + "/00003_both.sql names videos of video",
 	}, "\n")
 	if got != want {
 		t.Errorf("found\n%s\nwant\n%s", got, want)

@@ -81,6 +81,12 @@ func (c *Config) Check() error {
 			no("rules.allow_networks", "%q is no network: write its first address and the length of its prefix, such as 10.0.0.0/8", n)
 		}
 	}
+	if n := c.Archive.Keep; n < 0 || n > 3650 {
+		no("archive.keep", "%d days is not between 0 and 3650", n)
+	}
+	if n := c.Archive.MaxSize; n < 0 || n > 1<<20 {
+		no("archive.max_size", "%d MiB is not between 0 and 1048576", n)
+	}
 	for _, later := range []struct{ key, value string }{{"bus.url", c.Bus.URL}, {"database.url", c.Database.URL}} {
 		if later.value != "" {
 			no(later.key, "shared engines come in a later version; leave it out, and the node uses its own in the data folder")

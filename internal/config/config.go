@@ -47,6 +47,7 @@ type Config struct {
 	Bus        Bus        `embed:"" prefix:"bus-"`
 	Database   Database   `embed:"" prefix:"database-"`
 	Rules      Rules      `embed:"" prefix:"rules-"`
+	Archive    Archive    `embed:"" prefix:"archive-"`
 }
 
 // Plugin is a plugin outside the process. Its name is its user name on the bus.
@@ -131,6 +132,12 @@ type Bus struct {
 // Rules carry events to webhooks.
 type Rules struct {
 	AllowNetworks []string `name:"allow-networks" placeholder:"NETWORK" help:"Networks that webhooks may reach although they are not public, such as 10.0.0.0/8 or 127.0.0.1/32. By default webhooks reach public addresses alone."`
+}
+
+// Archive keeps events.
+type Archive struct {
+	Keep    int `name:"keep" default:"30" placeholder:"DAYS" help:"How many days events are kept, to look at them, to replay them and to build histories anew, up to 3650. With 0 none are kept, and those that there are go."`
+	MaxSize int `name:"max-size" default:"1024" placeholder:"MIB" help:"How much of the database kept events may take, in MiB, up to 1048576; the oldest go first. 0: any."`
 }
 
 // Database is where rows are kept when not in the data folder.

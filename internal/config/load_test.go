@@ -36,6 +36,7 @@ func TestDefaults(t *testing.T) {
 			MaxBitrate: 20_000, ThumbnailEvery: time.Minute,
 		},
 		Processing: config.Processing{Encode: "never"},
+		Archive:    config.Archive{Keep: 30, MaxSize: 1024},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("defaults are\n%+v, want\n%+v", c, want)
@@ -63,6 +64,8 @@ func TestEverySettingEveryWay(t *testing.T) {
 		"ice_servers":               {"stun:f.com:1,turn:u:p@g.com:2", "stun:e.com:1", "turns:u:p:w@a.com:2"},
 		"bus.listen":                {":1", ":2", ":3"},
 		"rules.allow_networks":      {"10.0.0.0/8", "fd00::/8,10.0.0.0/8", "127.0.0.1/32"},
+		"archive.keep":              {"1", "0", "3650"},
+		"archive.max_size":          {"1", "2", "0"},
 		"plugins":                   {"f.json=ffffffffffffffff", "e.json=eeeeeeeeeeeeeeee,g.json=ggggggggggggggg=", "a.json=aaaaaaaaaaaaaaaa"},
 	}
 	refused := map[string]bool{"config": true, "bus.url": true, "database.url": true}

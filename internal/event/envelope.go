@@ -91,13 +91,15 @@ func Parse(b []byte) (Envelope, error) {
 }
 
 // Subject returns the bus subject of the event, ev.<source>.<detail-type>.<id>:
-// always four tokens. The last is what the event is about: its video or stream,
-// else its channel, else "-". Subjects only pre-select; the envelope decides.
+// always four tokens. The last is what the event is about. Subjects only
+// pre-select; the envelope decides.
 func (e Envelope) Subject() string {
-	return strings.Join([]string{"ev", Token(e.Source), Token(e.DetailType), Token(e.about())}, ".")
+	return strings.Join([]string{"ev", Token(e.Source), Token(e.DetailType), Token(e.About())}, ".")
 }
 
-func (e Envelope) about() string {
+// About returns what the event is about: the id of its video or stream, else of
+// its channel, else "-".
+func (e Envelope) About() string {
 	video, channel := e.Video()
 	for _, s := range []string{video, channel} {
 		if s != "" {

@@ -37,7 +37,9 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 	if err != nil || len(matches) == 0 {
 		return err
 	}
+	var added []sqlc.RuleDelivery
 	err = s.db.Once(ctx, consumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
+		added = nil
 		q := sqlc.New(tx)
 		// Again, as the rules are now: one may be gone.
 		matches, err := s.matches(ctx, q, parsed, closed)
@@ -45,26 +47,46 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 			return err
 		}
 		for _, rule := range matches {
-			_, err := q.AddDelivery(ctx, sqlc.AddDeliveryParams{
-				ID: event.DeliveryPrefix + id.New(), RuleID: rule, EventID: e.ID, Source: e.Source, DetailType: e.DetailType,
-				Body: string(body), DueAt: store.Now(),
+			d, isNew, err := addDelivery(ctx, q, sqlc.RuleDelivery{
+				RuleID: rule, EventID: e.ID, Event: e.ID, Source: e.Source, DetailType: e.DetailType, Body: string(body),
 			})
 			if err != nil {
-				return fmt.Errorf("adding a delivery of rule %s: %w", rule, err)
+				return err
+			}
+			if isNew {
+				added = append(added, d)
 			}
 		}
 		return nil
 	})
 	if err == nil {
 		s.look()
+		for _, d := range added {
+			s.tell(s.nameOf(d.RuleID), d)
+		}
 	}
 	return err
+}
+
+// addDelivery adds a delivery that is due now, and says whether it is new.
+func addDelivery(ctx context.Context, q *sqlc.Queries, d sqlc.RuleDelivery) (sqlc.RuleDelivery, bool, error) {
+	now := store.Now()
+	d.ID, d.State, d.DueAt, d.CreatedAt, d.Attempts = event.DeliveryPrefix+id.New(), pending, now, now, "[]"
+	n, err := q.AddDelivery(ctx, sqlc.AddDeliveryParams{
+		ID: d.ID, RuleID: d.RuleID, EventID: d.EventID, Event: d.Event, Replay: d.Replay, Source: d.Source, DetailType: d.DetailType,
+		Body: d.Body, DueAt: now,
+	})
+	if err != nil {
+		return d, false, fmt.Errorf("adding a delivery of rule %s: %w", d.RuleID, err)
+	}
+	return d, n > 0, nil
 }
 
 // compiled are the enabled rules at a version.
 type compiled struct {
 	version int64
 	set     pattern.Set[match]
+	names   map[string]string // by id
 }
 
 // match is a rule that an event may match.
@@ -113,7 +135,7 @@ func (s *Service) current(ctx context.Context, q *sqlc.Queries) (*compiled, erro
 	if err != nil {
 		return nil, fmt.Errorf("reading the rules: %w", err)
 	}
-	c = &compiled{version: version}
+	c = &compiled{version: version, names: map[string]string{}}
 	for _, r := range rows {
 		p, err := pattern.Compile([]byte(r.Pattern))
 		if err != nil {
@@ -121,6 +143,7 @@ func (s *Service) current(ctx context.Context, q *sqlc.Queries) (*compiled, erro
 			continue
 		}
 		c.set.Add(p, match{r.ID, r.Target})
+		c.names[r.ID] = r.Name
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -36,6 +36,8 @@ func (s *Service) Register(api huma.API) {
 		"Kept are the last 1,000 deliveries that were made and the last 10,000 dead letters, for 30 days."), s.listDeliveries)
 	huma.Register(api, op("get-rule-delivery", http.MethodGet, "/{id}/deliveries/{delivery}", "A delivery with its event and its last tries", ""),
 		s.getDelivery)
+	huma.Register(api, op("list-event-deliveries", http.MethodGet, "/deliveries", "What rules made of some events",
+		"The deliveries of up to 50 events, as far as they are kept: at most 100 of each."), s.listOfEvents)
 	huma.Register(api, op("redrive-rule-delivery", http.MethodPost, "/{id}/deliveries/{delivery}/redrive", "Try a dead letter anew",
 		"It keeps its webhook-id."), s.redriveOne)
 	huma.Register(api, op("redrive-dead-letters", http.MethodPost, "/{id}/dead-letters/redrive", "Try all dead letters of a rule anew", ""),
@@ -233,6 +235,27 @@ func (s *Service) listDeliveries(ctx context.Context, in *struct {
 		return nil, err
 	}
 	return &deliveryList{store.MakeList(p, rows, deliveryKey, viewDelivery)}, nil
+}
+
+// EventDeliveries are the deliveries of some events.
+type EventDeliveries struct {
+	Count int             `json:"count"`
+	Data  []EventDelivery `json:"data" nullable:"false"`
+}
+
+type eventDeliveries struct{ Body EventDeliveries }
+
+func (s *Service) listOfEvents(ctx context.Context, in *struct {
+	Events []string `query:"event" required:"true" minItems:"1" maxItems:"50" doc:"ids of events, separated by commas"`
+}) (*eventDeliveries, error) {
+	if err := admin(ctx); err != nil {
+		return nil, err
+	}
+	all, err := s.ofEvents(ctx, in.Events)
+	if err != nil {
+		return nil, err
+	}
+	return &eventDeliveries{EventDeliveries{len(all), all}}, nil
 }
 
 // DeliveryPath names a delivery of a rule.

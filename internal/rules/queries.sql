@@ -47,10 +47,19 @@ SELECT count(*) FROM (SELECT 1 FROM rule_deliveries WHERE rule_id = sqlc.arg(rul
 SELECT count(*) FROM (SELECT 1 FROM rule_deliveries WHERE state = sqlc.arg(state) LIMIT sqlc.arg(most)) AS counted;
 
 -- name: AddDelivery :execrows
-INSERT INTO rule_deliveries (id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder,
+INSERT INTO rule_deliveries (id, rule_id, event_id, event, replay, source, detail_type, body, state, tries, due_at, lease, holder,
     leased_until, attempts, created_at, ended_at)
-VALUES ($1, $2, $3, $4, $5, $6, 'pending', 0, $7, '', '', 0, '[]', $7, 0)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', 0, $9, '', '', 0, '[]', $9, 0)
 ON CONFLICT DO NOTHING;
+
+-- name: DeliveriesOfEvent :many
+-- What all rules have made of an event, the oldest first.
+SELECT sqlc.embed(d), r.name AS rule_name FROM rule_deliveries d JOIN rules r ON r.id = d.rule_id
+WHERE d.event = sqlc.arg(event) ORDER BY d.created_at, d.id LIMIT sqlc.arg(row_count);
+
+-- name: Withdraw :execrows
+-- Deletes what waits of a replay. What is in work is made.
+DELETE FROM rule_deliveries WHERE rule_id = sqlc.arg(rule_id) AND state = 'pending' AND lease = '' AND replay = sqlc.arg(replay);
 
 -- name: DueRules :many
 -- The enabled rules that have something to be tried now.

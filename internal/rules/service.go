@@ -41,6 +41,8 @@ type Config struct {
 
 	// AllowNetworks are those that are not public and may be reached all the same.
 	AllowNetworks []netip.Prefix
+	// Live hears of every change of a delivery; nil: nobody does.
+	Live Live
 
 	Timeout     time.Duration // of one try: 15 s
 	Lease       time.Duration // of a try, longer than Timeout: 1 min, and longer for plugins; then another node may try
@@ -72,6 +74,11 @@ func setDefault[T int | time.Duration](v *T, to T) {
 	if *v == 0 {
 		*v = to
 	}
+}
+
+// Live carries passing messages, at most once.
+type Live interface {
+	PublishLive(subject string, data []byte) error
 }
 
 // What a rule keeps. A webhook with the default number of tries is tried for

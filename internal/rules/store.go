@@ -177,6 +177,25 @@ func (s *Service) delivery(ctx context.Context, ruleID, deliveryID string) (sqlc
 	return d, err
 }
 
+// mostOfEvent is how many deliveries of one event are shown.
+const mostOfEvent = 100
+
+// ofEvents returns the deliveries of events, the oldest first of each.
+func (s *Service) ofEvents(ctx context.Context, events []string) ([]EventDelivery, error) {
+	q := sqlc.New(s.db.Read())
+	all := []EventDelivery{}
+	for _, e := range events {
+		rows, err := q.DeliveriesOfEvent(ctx, sqlc.DeliveriesOfEventParams{Event: e, RowCount: mostOfEvent})
+		if err != nil {
+			return nil, fmt.Errorf("reading the deliveries of event %s: %w", e, err)
+		}
+		for _, row := range rows {
+			all = append(all, EventDelivery{viewDelivery(row.RuleDelivery), row.RuleDelivery.RuleID, row.RuleName})
+		}
+	}
+	return all, nil
+}
+
 // redrive lets a dead letter be tried anew; "" is all of the rule's. It returns
 // how many there are.
 func (s *Service) redrive(ctx context.Context, ruleID, deliveryID string) (int64, error) {

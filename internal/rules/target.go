@@ -154,8 +154,12 @@ func (s *Service) write(ctx context.Context, r sqlc.Rule, d sqlc.RuleDelivery) {
 	if len(body) > maxLogged {
 		body = body[:maxLogged] + "…"
 	}
-	s.log.InfoContext(ctx, "an event matched a rule", "rule", r.Name, "rule_id", r.ID, "delivery", d.ID,
-		"event_id", d.EventID, "source", d.Source, "type", d.DetailType, "event", body)
+	log := s.log
+	if d.Replay != "" {
+		log = log.With("replay", d.Replay)
+	}
+	log.InfoContext(ctx, "an event matched a rule", "rule", r.Name, "rule_id", r.ID, "delivery", d.ID,
+		"event_id", d.Event, "source", d.Source, "type", d.DetailType, "event", body)
 }
 
 // checkTarget says what is wrong with a target, and of which field.

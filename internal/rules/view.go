@@ -54,11 +54,13 @@ func (s *Service) answer(ctx context.Context, r sqlc.Rule, secret string) (*rule
 type DeliveryView struct {
 	ID         string `json:"id" doc:"the webhook-id, the same for every try"`
 	EventID    string `json:"eventId"`
+	Replay     string `json:"replay,omitempty" doc:"the replay that it is of; absent of an event as it happened"`
 	Source     string `json:"source"`
 	DetailType string `json:"detailType"`
 	State      string `json:"state" enum:"pending,delivered,dead"`
 	CreatedAt  string `json:"createdAt" format:"date-time" doc:"when it matched"`
 	Tries      int64  `json:"tries" doc:"since it matched, or was redriven"`
+	Trying     bool   `json:"trying" doc:"a try runs now"`
 	NextTryAt  string `json:"nextTryAt,omitempty" format:"date-time" doc:"while it is pending"`
 	EndedAt    string `json:"endedAt,omitempty" format:"date-time" doc:"when it was delivered or given up"`
 
@@ -73,6 +75,13 @@ type AttemptView struct {
 	Error      string `json:"error,omitempty" doc:"why it failed; absent when it did not"`
 }
 
+// EventDelivery is a delivery as those see it who look at its event.
+type EventDelivery struct {
+	DeliveryView
+	RuleID   string `json:"ruleId"`
+	RuleName string `json:"ruleName"`
+}
+
 // DeliveryDetail is a delivery with all that is kept of it.
 type DeliveryDetail struct {
 	DeliveryView
@@ -84,8 +93,8 @@ func deliveryKey(d sqlc.RuleDelivery) store.Key { return store.Key{At: d.Created
 
 func viewDelivery(d sqlc.RuleDelivery) DeliveryView {
 	v := DeliveryView{
-		ID: d.ID, EventID: d.EventID, Source: d.Source, DetailType: d.DetailType, State: d.State,
-		CreatedAt: showTime(d.CreatedAt), Tries: d.Tries,
+		ID: d.ID, EventID: d.Event, Replay: d.Replay, Source: d.Source, DetailType: d.DetailType, State: d.State,
+		CreatedAt: showTime(d.CreatedAt), Tries: d.Tries, Trying: d.State == pending && d.LeasedUntil > store.Now(),
 	}
 	if d.State == pending {
 		v.NextTryAt = showTime(max(d.DueAt, d.LeasedUntil))

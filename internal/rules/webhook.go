@@ -23,6 +23,9 @@ const (
 	maxAnswer = 64 << 10 // bytes of an answer's body that are read
 	maxSaid   = 300      // of what a target says that are kept
 	userAgent = "ServerlessVideo-Webhook/1"
+
+	// headerReplay has the replay's id where an event is not sent as it happens.
+	headerReplay = "webhook-replay"
 )
 
 // outcome is what became of one try.
@@ -59,6 +62,9 @@ func (s *Service) post(ctx context.Context, r sqlc.Rule, d sqlc.RuleDelivery) ou
 	h.Set(standardwebhooks.HeaderWebhookID, d.ID)
 	h.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	h.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	if d.Replay != "" {
+		h.Set(headerReplay, d.Replay)
+	}
 	response, err := s.client.Do(request)
 	if err != nil {
 		return outcome{err: s.unreachable(ctx, err)}

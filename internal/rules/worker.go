@@ -85,6 +85,7 @@ func (w *worker) round(ctx context.Context) error {
 			return err
 		}
 		w.count(r, len(claimed))
+		w.s.tell(r.Name, claimed...)
 		for _, d := range claimed {
 			w.tries.Go(func() { w.try(r, d) })
 		}
@@ -191,15 +192,17 @@ func (s *Service) settle(ctx context.Context, r sqlc.Rule, d sqlc.RuleDelivery, 
 		p.State, p.EndedAt = pending, 0
 		p.DueAt = now + s.pause(d.Tries, o.after).Milliseconds()
 	}
-	var settled int64
+	var mine int64
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		// No row: the lease ran out and somebody else tries, or the rule is gone.
 		var err error
-		settled, err = sqlc.New(tx).Settle(ctx, p)
+		mine, err = sqlc.New(tx).Settle(ctx, p)
 		return err
 	})
-	if err == nil && settled > 0 {
+	// No row: the lease ran out and somebody else tries, or the rule is gone.
+	if err == nil && mine > 0 {
+		d.State, d.DueAt, d.Attempts, d.EndedAt, d.Lease, d.LeasedUntil = p.State, p.DueAt, p.Attempts, p.EndedAt, "", 0
 		s.metrics.settled(r.Target, p.State)
+		s.tell(r.Name, d)
 	}
 	return err
 }

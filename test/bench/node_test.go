@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/archive"
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
 	"github.com/serverlessvideo/serverlessvideo/internal/bus"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
@@ -38,6 +39,7 @@ type node struct {
 	videos  *video.Service
 	history *history.Service
 	rules   *rules.Service
+	archive *archive.Service
 	plugins *pluginmanager.Service
 }
 
@@ -77,16 +79,20 @@ func start(b testing.TB, cfg store.Config, plugins pluginmanager.Options) *node 
 	must()
 	n.videos = video.New(n.db, objects, channels{}, func(context.Context) video.URLs { return urls{} }, log)
 	n.history = history.New(n.db, n.videos, log)
-	n.rules, err = rules.New(rules.Config{DB: n.db, Logger: log, Secret: secret, Node: "n1"})
-	must()
 	plugins.DB, plugins.Flows, plugins.Videos, plugins.Metrics, plugins.Logger = n.db, n.flows, n.videos, prometheus.NewRegistry(), log
 	n.plugins, err = pluginmanager.New(plugins)
+	must()
+	n.rules, err = rules.New(rules.Config{
+		DB: n.db, Logger: log, Secret: secret, Node: "n1", Metrics: prometheus.NewRegistry(), Plugins: asked{n.plugins}, Tagger: n.videos,
+	})
+	must()
+	n.archive, err = archive.New(archive.Config{DB: n.db, Logger: log, Rules: noReplays{}, Keep: 30 * 24 * time.Hour})
 	must()
 	err = n.plugins.Start(ctx)
 	must()
 	err = n.flows.Start(ctx)
 	must()
-	for _, c := range slices.Concat(n.videos.Consumers(), n.plugins.Consumers(), n.history.Consumers(), n.rules.Consumers()) {
+	for _, c := range slices.Concat(n.videos.Consumers(), n.plugins.Consumers(), n.history.Consumers(), n.rules.Consumers(), n.archive.Consumers()) {
 		err = n.bus.Consume(ctx, c)
 		must()
 	}
@@ -98,9 +104,9 @@ func start(b testing.TB, cfg store.Config, plugins pluginmanager.Options) *node 
 // benchmark in a node's order.
 func (n *node) background(log *slog.Logger) {
 	live, cancel := context.WithCancel(context.Background())
-	relay := &store.Relay{DB: n.db, Holder: "n1", Publish: n.bus.Publish, PublishAll: n.bus.PublishAll, Logger: log}
+	relay := &store.Relay{DB: n.db, Holder: "n1", Publish: n.bus.Relay, PublishAll: n.bus.RelayAll, Logger: log}
 	var wg sync.WaitGroup
-	for _, run := range []func(context.Context){relay.Run, n.videos.Run, n.plugins.Run, n.history.Run, n.rules.Run} {
+	for _, run := range []func(context.Context){relay.Run, n.videos.Run, n.plugins.Run, n.history.Run, n.rules.Run, n.archive.Run} {
 		wg.Go(func() { run(live) })
 	}
 	n.b.Cleanup(func() {
@@ -178,3 +184,15 @@ func (urls) VOD(v string) string        { return "https://localhost/vod/" + v + 
 func (urls) MP4(v string) string        { return "https://localhost/vod/" + v + "/video.mp4" }
 func (urls) Thumbnail(v string) string  { return "https://localhost/vod/" + v + "/thumbnail.jpg" }
 func (urls) Storyboard(v string) string { return "https://localhost/vod/" + v + "/storyboard.vtt" }
+
+// asked are the plugins, as rules need them.
+type asked struct{ *pluginmanager.Service }
+
+func (a asked) ForEvents() []rules.Choice { return nil }
+
+func (a asked) Ask(ctx context.Context, t rules.Asking) error {
+	return a.Service.Ask(ctx, pluginmanager.EventTask{Delivery: t.Delivery, Plugin: t.Plugin, Event: t.Event})
+}
+
+// noReplays is for an archive that nothing is replayed from.
+type noReplays struct{ archive.Rules }

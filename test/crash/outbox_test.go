@@ -82,7 +82,7 @@ func openNode(ctx context.Context, dir string, cfg store.Config) (*node, error) 
 		return nil, err
 	}
 	relayed, stop := context.WithCancel(ctx)
-	relay := &store.Relay{DB: db, Holder: "node", Publish: b.Publish, PublishAll: b.PublishAll, Logger: slog.New(slog.DiscardHandler)}
+	relay := &store.Relay{DB: db, Holder: "node", Publish: b.Relay, PublishAll: b.RelayAll, Logger: slog.New(slog.DiscardHandler)}
 	var wg sync.WaitGroup
 	wg.Go(func() { relay.Run(relayed) })
 	n.end = func() { stop(); wg.Wait(); _ = b.Close(context.Background()); _ = db.Close() }

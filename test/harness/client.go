@@ -78,6 +78,20 @@ func (c *Client) Get(path string, out any) error {
 	return json.Unmarshal(answer, out)
 }
 
+// Stream opens an answer that does not end. It is closed with the test.
+func (c *Client) Stream(path string) io.Reader {
+	c.t.Helper()
+	resp, err := c.http.Get(c.base + path)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { _ = resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK {
+		c.t.Fatalf("GET %s: %s", path, resp.Status)
+	}
+	return resp.Body
+}
+
 // Video is a video as the API shows it.
 type Video struct {
 	ID        string   `json:"id"`

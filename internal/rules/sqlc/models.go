@@ -37,4 +37,6 @@ type RuleDelivery struct {
 	Attempts    string
 	CreatedAt   int64
 	EndedAt     int64
+	Event       string
+	Replay      string
 }

@@ -10,9 +10,9 @@ import (
 )
 
 const addDelivery = `-- name: AddDelivery :execrows
-INSERT INTO rule_deliveries (id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder,
+INSERT INTO rule_deliveries (id, rule_id, event_id, event, replay, source, detail_type, body, state, tries, due_at, lease, holder,
     leased_until, attempts, created_at, ended_at)
-VALUES ($1, $2, $3, $4, $5, $6, 'pending', 0, $7, '', '', 0, '[]', $7, 0)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', 0, $9, '', '', 0, '[]', $9, 0)
 ON CONFLICT DO NOTHING
 `
 
@@ -20,6 +20,8 @@ type AddDeliveryParams struct {
 	ID         string
 	RuleID     string
 	EventID    string
+	Event      string
+	Replay     string
 	Source     string
 	DetailType string
 	Body       string
@@ -31,6 +33,8 @@ func (q *Queries) AddDelivery(ctx context.Context, arg AddDeliveryParams) (int64
 		arg.ID,
 		arg.RuleID,
 		arg.EventID,
+		arg.Event,
+		arg.Replay,
 		arg.Source,
 		arg.DetailType,
 		arg.Body,
@@ -87,7 +91,7 @@ WHERE rule_deliveries.leased_until <= $4 AND rule_deliveries.state = 'pending' A
     SELECT d.id FROM rule_deliveries d
     WHERE d.rule_id = $5 AND d.state = 'pending' AND d.due_at <= $4 AND d.leased_until <= $4
     ORDER BY d.due_at LIMIT $6)
-RETURNING id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at
+RETURNING id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at, event, replay
 `
 
 type ClaimParams struct {
@@ -133,6 +137,8 @@ func (q *Queries) Claim(ctx context.Context, arg ClaimParams) ([]RuleDelivery, e
 			&i.Attempts,
 			&i.CreatedAt,
 			&i.EndedAt,
+			&i.Event,
+			&i.Replay,
 		); err != nil {
 			return nil, err
 		}
@@ -205,8 +211,66 @@ func (q *Queries) DeleteRule(ctx context.Context, id string) (int64, error) {
 	return result.RowsAffected()
 }
 
+const deliveriesOfEvent = `-- name: DeliveriesOfEvent :many
+SELECT d.id, d.rule_id, d.event_id, d.source, d.detail_type, d.body, d.state, d.tries, d.due_at, d.lease, d.holder, d.leased_until, d.attempts, d.created_at, d.ended_at, d.event, d.replay, r.name AS rule_name FROM rule_deliveries d JOIN rules r ON r.id = d.rule_id
+WHERE d.event = $1 ORDER BY d.created_at, d.id LIMIT $2
+`
+
+type DeliveriesOfEventParams struct {
+	Event    string
+	RowCount int32
+}
+
+type DeliveriesOfEventRow struct {
+	RuleDelivery RuleDelivery
+	RuleName     string
+}
+
+// What all rules have made of an event, the oldest first.
+func (q *Queries) DeliveriesOfEvent(ctx context.Context, arg DeliveriesOfEventParams) ([]DeliveriesOfEventRow, error) {
+	rows, err := q.db.QueryContext(ctx, deliveriesOfEvent, arg.Event, arg.RowCount)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []DeliveriesOfEventRow{}
+	for rows.Next() {
+		var i DeliveriesOfEventRow
+		if err := rows.Scan(
+			&i.RuleDelivery.ID,
+			&i.RuleDelivery.RuleID,
+			&i.RuleDelivery.EventID,
+			&i.RuleDelivery.Source,
+			&i.RuleDelivery.DetailType,
+			&i.RuleDelivery.Body,
+			&i.RuleDelivery.State,
+			&i.RuleDelivery.Tries,
+			&i.RuleDelivery.DueAt,
+			&i.RuleDelivery.Lease,
+			&i.RuleDelivery.Holder,
+			&i.RuleDelivery.LeasedUntil,
+			&i.RuleDelivery.Attempts,
+			&i.RuleDelivery.CreatedAt,
+			&i.RuleDelivery.EndedAt,
+			&i.RuleDelivery.Event,
+			&i.RuleDelivery.Replay,
+			&i.RuleName,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const delivery = `-- name: Delivery :one
-SELECT id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at FROM rule_deliveries WHERE rule_id = $1 AND id = $2
+SELECT id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at, event, replay FROM rule_deliveries WHERE rule_id = $1 AND id = $2
 `
 
 type DeliveryParams struct {
@@ -233,6 +297,8 @@ func (q *Queries) Delivery(ctx context.Context, arg DeliveryParams) (RuleDeliver
 		&i.Attempts,
 		&i.CreatedAt,
 		&i.EndedAt,
+		&i.Event,
+		&i.Replay,
 	)
 	return i, err
 }
@@ -353,7 +419,7 @@ func (q *Queries) GiveUpMany(ctx context.Context, arg GiveUpManyParams) (int64, 
 }
 
 const listDeliveries = `-- name: ListDeliveries :many
-SELECT id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at FROM rule_deliveries
+SELECT id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at, event, replay FROM rule_deliveries
 WHERE rule_id = $1 AND (created_at < $2 OR created_at = $2 AND id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
 `
@@ -395,6 +461,8 @@ func (q *Queries) ListDeliveries(ctx context.Context, arg ListDeliveriesParams) 
 			&i.Attempts,
 			&i.CreatedAt,
 			&i.EndedAt,
+			&i.Event,
+			&i.Replay,
 		); err != nil {
 			return nil, err
 		}
@@ -410,7 +478,7 @@ func (q *Queries) ListDeliveries(ctx context.Context, arg ListDeliveriesParams) 
 }
 
 const listDeliveriesInState = `-- name: ListDeliveriesInState :many
-SELECT id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at FROM rule_deliveries
+SELECT id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at, event, replay FROM rule_deliveries
 WHERE rule_id = $1 AND state = $2
     AND (created_at < $3 OR created_at = $3 AND id < $4)
 ORDER BY created_at DESC, id DESC LIMIT $5
@@ -455,6 +523,8 @@ func (q *Queries) ListDeliveriesInState(ctx context.Context, arg ListDeliveriesI
 			&i.Attempts,
 			&i.CreatedAt,
 			&i.EndedAt,
+			&i.Event,
+			&i.Replay,
 		); err != nil {
 			return nil, err
 		}
@@ -785,4 +855,22 @@ func (q *Queries) Version(ctx context.Context) (int64, error) {
 	var version int64
 	err := row.Scan(&version)
 	return version, err
+}
+
+const withdraw = `-- name: Withdraw :execrows
+DELETE FROM rule_deliveries WHERE rule_id = $1 AND state = 'pending' AND lease = '' AND replay = $2
+`
+
+type WithdrawParams struct {
+	RuleID string
+	Replay string
+}
+
+// Deletes what waits of a replay. What is in work is made.
+func (q *Queries) Withdraw(ctx context.Context, arg WithdrawParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, withdraw, arg.RuleID, arg.Replay)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }

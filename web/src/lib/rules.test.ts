@@ -80,7 +80,7 @@ describe('a rule', () => {
 })
 
 it('says what the last try came to', () => {
-  const delivery: Delivery = { id: 'msg_1', eventId: 'e', source: 's', detailType: 't', state: 'pending', createdAt: '', tries: 0 }
+  const delivery: Delivery = { id: 'msg_1', eventId: 'e', source: 's', detailType: 't', state: 'pending', createdAt: '', tries: 0, trying: false }
   const span = (ms: number) => `${ms} ms`
   expect(lastOf(delivery, span)).toBe('Not tried yet')
   expect(lastOf({ ...delivery, tries: 1 }, span)).toBe('Being tried')

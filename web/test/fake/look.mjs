@@ -26,7 +26,7 @@ const shots = [
   ['studio-live', 'casting', '/broadcast', 'cast'], ['studio-poor', 'struggling', '/broadcast', 'cast'], ['studio-lost', 'casting', '/broadcast', 'lose'], ['studio-continue', 'waiting', '/broadcast', 'camera'], ['my-channel-live', 'casting', '/my/channel', 'health'],
   ['signin', 'signedOut', '/signin'], ['signup', 'signedOut', '/signup'], ['confirm', 'signedOut', '/confirm?token=x'], ['setup', 'empty', '/setup?token=x'],
   ['my-videos', 'full', '/my/videos'], ['my-videos-empty', 'quiet', '/my/videos'], ['my-video', 'full', '/my/videos/st-m1'], ['my-video-working', 'full', '/my/videos/st-m0', 'progress'], ['my-video-failed', 'full', '/my/videos/st-m4'],
-  ['my-channel', 'full', '/my/channel'], ['admin', 'full', '/admin'], ['rules', 'full', '/admin/rules'], ['rules-one', 'full', '/admin/rules/ru-1', 'letter'], ['rules-new', 'full', '/admin/rules/new', 'badPattern'], ['not-found', 'full', '/nowhere'], ['menu', 'full', '/', 'menu'],
+  ['my-channel', 'full', '/my/channel'], ['admin', 'full', '/admin'], ['rules', 'full', '/admin/rules'], ['rules-one', 'full', '/admin/rules/ru-1', 'letter'], ['rules-new', 'full', '/admin/rules/new', 'badPattern'], ['events', 'full', '/admin/events', 'event'], ['replays', 'full', '/admin/events/replays'], ['replays-new', 'full', '/admin/events/replays', 'replay'], ['replays-none', 'quiet', '/admin/events/replays'], ['not-found', 'full', '/nowhere'], ['menu', 'full', '/', 'menu'],
   ['search', 'full', '/?q=street'], ['search-none', 'nothingFound', '/?q=zebra'], ['search-broken', 'broken', '/?q=x'], ['search-typed', 'full', '/', 'search'],
   ['edit', 'full', '/my/videos', 'edit'], ['edit-wrong', 'stubborn', '/my/videos/st-m1', 'editWrong'], ['watch-mine', 'full', '/watch/st-m1', 'saved'], ['story', 'full', '/watch/st-0', 'story'],
 ]
@@ -62,6 +62,14 @@ const actions = {
   async letter(page) {
     await page.getByRole('button', { name: /^Dead letter/ }).click()
     await page.getByText('Last tries').waitFor()
+  },
+  async event(page) {
+    await page.locator('[data-event] .line', { hasText: 'Stream State Change' }).click()
+    await page.waitForTimeout(300)
+  },
+  async replay(page) {
+    await page.getByRole('button', { name: 'New replay' }).click()
+    await page.getByText('events match.').waitFor()
   },
   async badPattern(page) {
     await page.getByLabel('Name', { exact: true }).fill('Many viewers')

@@ -17,9 +17,9 @@ export function fake(world, { dist, mediaDir }) {
   const server = createServer((request, response) => {
     const url = new URL(request.url, 'http://localhost')
     const path = url.pathname
-    if (path === '/events') {
+    if (path === '/events' || path === '/events/live') {
       response.writeHead(200, { 'Content-Type': 'text/event-stream' })
-      response.write(': hello\n\n')
+      response.write(path === '/events' ? ': hello\n\n' : 'event: listening\ndata: {}\n\n')
       streams.add(response)
       request.on('close', () => streams.delete(response))
       return

@@ -102,7 +102,30 @@ const deliveries = [
 ]
 const detail = { ...deliveries[2], attempts: [{ at: ago(90), durationMillis: 15000, error: 'no answer within 15s' }, last], event: { version: '0', id: 'e', source: 'serverlessVideo.streaming', 'detail-type': 'Stream State Change', detail: { event_name: 'Stream Start', channel_name: '01a' } } }
 
+const logged = (id, minutes, detailType, about, detail, source = 'serverlessVideo.streaming') => ({
+  id, at: ago(minutes), source, detailType, about, event: { version: '0', id, 'detail-type': detailType, source, account: 'local', time: ago(minutes), region: 'local', resources: [], detail },
+})
+const logs = [
+  logged('e7', 0.2, 'ViewCountUpdated', 'st-l1', { stream_id: 'st-l1', channel_name: '01a', view_count: 112 }, 'serverlessVideo.viewCounter'),
+  logged('e6', 1, 'preValidate.content_moderation_plugin', 'st-0', { taskToken: '(masked)', video: { id: 'st-0' } }, 'serverlessVideo.pluginManager'),
+  logged('e5', 3, 'MP4ProcessingFailed', 'st-m4', { id: 'st-m4', channel_name: '01me', reason: 'the recording has no key frame' }, 'serverlessVideo.videoManager'),
+  logged('emsg_4', 5, 'Stream State Change', 'st-l1', { event_name: 'Stream Start', stream_id: 'st-l1', channel_name: '01a' }),
+  logged('e3', 3000, 'BroadcastUserCreated', undefined, { sub: '01a', email: 'lee@example.com', username: 'brave-otter' }, 'serverlessVideo.auth'),
+]
+const replay = (id, state, more) => ({ id, ruleId: 'ru-1', ruleName: 'Tell the team chat', from: ago(3000), to: ago(30), state, events: 48211, lookedAt: 48211, matched: 1204, queued: 1204, withdrawn: 0, createdBy: '01me', createdAt: ago(20), ...more })
+const replays = [
+  replay('re-4', 'running', { lookedAt: 20100, matched: 1000, queued: 1000, pattern: '{"detail":{"event_name":["Stream Start"]}}', reason: 'it waits until fewer deliveries of the rule are waiting' }),
+  replay('re-3', 'done', { endedAt: ago(18) }), replay('re-2', 'cancelled', { queued: 900, withdrawn: 310, endedAt: ago(90) }),
+  replay('re-1', 'failed', { ruleName: 'Search index', lookedAt: 100, matched: 4, queued: 4, reason: 'the rule was deleted', endedAt: ago(300) }),
+]
+
 export const full = {
+  'GET /api/archive': { keepDays: 30, maxSize: 2 ** 30, events: 48211, size: 38_600_000, oldest: ago(3000) },
+  'GET /api/archive/events': list(logs, 'next'),
+  'GET /api/archive/types': { ...list([...new Map(logs.map((e) => [e.detailType, { source: e.source, detailType: e.detailType, count: 1 }])).values()]), complete: true },
+  'GET /api/archive/replays': list(replays),
+  'POST /api/archive/count': { lookedAt: 48211, matched: 1204 },
+  'GET /api/rules/deliveries': list(deliveries.map((d, i) => ({ ...d, eventId: 'emsg_4', trying: i === 0, ruleId: `ru-${(i % 3) + 1}`, ruleName: rules[i % 3].name, replay: i === 3 ? 're-3' : undefined }))),
   'GET /api/rules/ru-1/deliveries/msg_2': detail,
   clock,
   'GET /api/auth/session': session(me),

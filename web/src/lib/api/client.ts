@@ -2,23 +2,30 @@
 // message can be shown to people.
 
 import type {
+  Archive,
   Channel,
   Delivery,
   DeliveryDetail,
   DeliveryState,
+  EventDelivery,
   Health,
   HistoryEntry,
+  LoggedEvent,
+  Matches,
   OutboxMail,
   OwnChannel,
   Page,
   Place,
   Problem,
   Processing,
+  Replay,
+  ReplayInput,
   Rule,
   RuleInput,
   RuleTargets,
   Session,
   SignUpAnswer,
+  TypeCount,
   User,
   Video,
   VideoUpdate,
@@ -146,6 +153,19 @@ export const api = {
   redriveDelivery: (rule: string, id: string) => call<DeliveryDetail>('POST', `/api/rules/${seg(rule)}/deliveries/${seg(id)}/redrive`),
   redriveDead: (rule: string) => call<{ count: number }>('POST', `/api/rules/${seg(rule)}/dead-letters/redrive`),
   purgeDead: (rule: string) => call<{ count: number }>('DELETE', `/api/rules/${seg(rule)}/dead-letters`),
+  /** What rules made of up to 50 events. */
+  deliveriesOf: (events: string[]) => call<{ data: EventDelivery[] }>('GET', '/api/rules/deliveries' + query({ event: events.join(',') })),
+
+  archive: () => call<Archive>('GET', '/api/archive'),
+  /** The newest events first; filters by the names of the API. */
+  events: (filters: Record<string, string>, offset?: string) =>
+    call<Page<LoggedEvent>>('GET', '/api/archive/events' + query({ ...filters, offset, limit: 50 })),
+  eventTypes: () => call<{ data: TypeCount[] }>('GET', '/api/archive/types'),
+  replays: (offset?: string) => call<Page<Replay>>('GET', '/api/archive/replays' + query({ offset, limit: 20 })),
+  startReplay: (replay: ReplayInput) => call<Replay>('POST', '/api/archive/replays', replay),
+  cancelReplay: (id: string) => call<Replay>('POST', `/api/archive/replays/${seg(id)}/cancel`),
+  /** How many events of a part of the range a replay would deliver. */
+  countMatches: (replay: ReplayInput, offset?: string) => call<Matches>('POST', '/api/archive/count', { ...replay, offset }),
 
   mail: () => call<Page<OutboxMail>>('GET', '/api/admin/mail' + query({ limit: 100 })),
 }

@@ -21,6 +21,161 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How much is kept, and for how long */
+        get: operations["get-archive"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/archive/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * How many events a replay would deliver
+         * @description One request looks at a bounded part of the range, the oldest event first: add up what the pages say.
+         */
+        post: operations["count-matches"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/archive/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened, newest first
+         * @description One request reads a bounded part of the archive. Where few events are found in it, the page is short, even empty, and has a nextPage all the same: go on with it.
+         */
+        get: operations["list-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/archive/events/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An event */
+        get: operations["get-event"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/archive/replays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Replays, newest first
+         * @description They are kept for 90 days after their end.
+         */
+        get: operations["list-replays"];
+        put?: never;
+        /**
+         * Replay events to a rule
+         * @description The events of the range that match the pattern and the rule's own are delivered to it, again where it had them before: as deliveries of their own, with the events' ids and marked with the replay's. It runs in the background, goes on after a restart, and waits while 1,000 deliveries of the rule wait.
+         */
+        post: operations["create-replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/archive/replays/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A replay */
+        get: operations["get-replay"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/archive/replays/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a replay
+         * @description What waits of it is withdrawn.
+         */
+        post: operations["cancel-replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/archive/types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many events of each type there were
+         * @description Counts the newest 200,000 of the range.
+         */
+        get: operations["count-event-types"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/confirm": {
         parameters: {
             query?: never;
@@ -354,6 +509,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rules/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What rules made of some events
+         * @description The deliveries of up to 50 events, as far as they are kept: at most 100 of each.
+         */
+        get: operations["list-event-deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/rules/targets": {
         parameters: {
             query?: never;
@@ -656,6 +831,30 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        ArchiveView: {
+            /** Format: int64 */
+            events: number;
+            /**
+             * Format: int64
+             * @description how long events are kept; 0: the archive is off
+             */
+            keepDays: number;
+            /**
+             * Format: int64
+             * @description bytes that they may take; 0: any
+             */
+            maxSize: number;
+            /**
+             * Format: date-time
+             * @description time of the oldest
+             */
+            oldest?: string;
+            /**
+             * Format: int64
+             * @description bytes that they take, about
+             */
+            size: number;
+        };
         AttemptView: {
             /** Format: date-time */
             at: string;
@@ -712,6 +911,8 @@ export interface components {
              * @description while it is pending
              */
             nextTryAt?: string;
+            /** @description the replay that it is of; absent of an event as it happened */
+            replay?: string;
             source: string;
             /** @enum {string} */
             state: "pending" | "delivered" | "dead";
@@ -720,6 +921,8 @@ export interface components {
              * @description since it matched, or was redriven
              */
             tries: number;
+            /** @description a try runs now */
+            trying: boolean;
         };
         DeliveryView: {
             /**
@@ -743,6 +946,8 @@ export interface components {
              * @description while it is pending
              */
             nextTryAt?: string;
+            /** @description the replay that it is of; absent of an event as it happened */
+            replay?: string;
             source: string;
             /** @enum {string} */
             state: "pending" | "delivered" | "dead";
@@ -751,6 +956,50 @@ export interface components {
              * @description since it matched, or was redriven
              */
             tries: number;
+            /** @description a try runs now */
+            trying: boolean;
+        };
+        EventDeliveries: {
+            /** Format: int64 */
+            count: number;
+            data: components["schemas"]["EventDelivery"][];
+        };
+        EventDelivery: {
+            /**
+             * Format: date-time
+             * @description when it matched
+             */
+            createdAt: string;
+            detailType: string;
+            /**
+             * Format: date-time
+             * @description when it was delivered or given up
+             */
+            endedAt?: string;
+            eventId: string;
+            /** @description the webhook-id, the same for every try */
+            id: string;
+            /** @description the last try */
+            last?: components["schemas"]["AttemptView"];
+            /**
+             * Format: date-time
+             * @description while it is pending
+             */
+            nextTryAt?: string;
+            /** @description the replay that it is of; absent of an event as it happened */
+            replay?: string;
+            ruleId: string;
+            ruleName: string;
+            source: string;
+            /** @enum {string} */
+            state: "pending" | "delivered" | "dead";
+            /**
+             * Format: int64
+             * @description since it matched, or was redriven
+             */
+            tries: number;
+            /** @description a try runs now */
+            trying: boolean;
         };
         EventType: {
             description: string;
@@ -764,6 +1013,20 @@ export interface components {
             source: string;
             /** @description when it is said, in Markdown */
             when: string;
+        };
+        EventView: {
+            /** @description id of the video or stream that it is about, else of the channel */
+            about?: string;
+            /**
+             * Format: date-time
+             * @description the event's time, or when it was kept if that was earlier
+             */
+            at: string;
+            detailType: string;
+            /** @description the whole event, with task tokens masked */
+            event: unknown;
+            id: string;
+            source: string;
         };
         Health: {
             /** @description what the broadcaster could do better */
@@ -841,6 +1104,16 @@ export interface components {
             /** @description offset of the next page; absent on the last */
             nextPage?: string;
         };
+        ListEventView: {
+            /**
+             * Format: int64
+             * @description rows on this page
+             */
+            count: number;
+            data: components["schemas"]["EventView"][];
+            /** @description offset of the next page; absent on the last */
+            nextPage?: string;
+        };
         ListMailView: {
             /**
              * Format: int64
@@ -868,6 +1141,16 @@ export interface components {
              */
             count: number;
             data: components["schemas"]["PublicChannel"][];
+            /** @description offset of the next page; absent on the last */
+            nextPage?: string;
+        };
+        ListReplayView: {
+            /**
+             * Format: int64
+             * @description rows on this page
+             */
+            count: number;
+            data: components["schemas"]["ReplayView"][];
             /** @description offset of the next page; absent on the last */
             nextPage?: string;
         };
@@ -918,6 +1201,32 @@ export interface components {
             status: "queued" | "sent" | "failed" | "shown";
             subject: string;
             to: string;
+        };
+        MatchInput: {
+            /**
+             * Format: date-time
+             * @description not before
+             */
+            from: string;
+            /** @description nextPage of the page before, unread */
+            offset?: string;
+            /** @description only events that match this pattern, JSON as text, besides the rule's own */
+            pattern?: string;
+            /** @description id of the rule that the events go to */
+            rule: string;
+            /**
+             * Format: date-time
+             * @description before; now where it is absent or later
+             */
+            to?: string;
+        };
+        Matches: {
+            /** Format: int64 */
+            lookedAt: number;
+            /** Format: int64 */
+            matched: number;
+            /** @description offset of the next part; absent: this was the last */
+            nextPage?: string;
         };
         OwnChannel: {
             /** @description where to send WHIP (RFC 9725), with the stream key as bearer token */
@@ -1141,6 +1450,76 @@ export interface components {
              */
             y: number;
         };
+        ReplayInput: {
+            /**
+             * Format: date-time
+             * @description not before
+             */
+            from: string;
+            /** @description only events that match this pattern, JSON as text, besides the rule's own */
+            pattern?: string;
+            /** @description id of the rule that the events go to */
+            rule: string;
+            /**
+             * Format: date-time
+             * @description before; now where it is absent or later
+             */
+            to?: string;
+        };
+        ReplayView: {
+            /** Format: date-time */
+            createdAt: string;
+            /** @description who began it, a user's id */
+            createdBy: string;
+            /** Format: date-time */
+            endedAt?: string;
+            /**
+             * Format: int64
+             * @description of the range, when it began
+             */
+            events: number;
+            /** Format: date-time */
+            from: string;
+            /** @description it stands in the deliveries, and in webhooks as webhook-replay */
+            id: string;
+            /**
+             * Format: int64
+             * @description events that were looked at
+             */
+            lookedAt: number;
+            /**
+             * Format: int64
+             * @description of them matched
+             */
+            matched: number;
+            /** @description which of the events that match the rule's own pattern; absent: all */
+            pattern?: string;
+            /**
+             * Format: int64
+             * @description deliveries that were made of them
+             */
+            queued: number;
+            /** @description why it failed, or waits */
+            reason?: string;
+            ruleId: string;
+            /** @description as it was when the replay began */
+            ruleName: string;
+            /**
+             * @description done: all deliveries are queued with the rule
+             * @enum {string}
+             */
+            state: "running" | "done" | "cancelled" | "failed";
+            /**
+             * Format: date-time
+             * @description the first moment that is not part of it
+             */
+            to: string;
+            /**
+             * Format: int64
+             * @description deliveries that were taken back when it was cancelled
+             */
+            withdrawn: number;
+        };
         RuleInput: {
             description?: string;
             /** @description a rule that is off matches nothing, and what waits for it waits on */
@@ -1303,6 +1682,22 @@ export interface components {
             type: "service";
             videoId: string;
         };
+        TypeCount: {
+            /** Format: int64 */
+            count: number;
+            detailType: string;
+            source: string;
+        };
+        TypeCounts: {
+            /** @description whether all events of the range are counted */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description types
+             */
+            count: number;
+            data: components["schemas"]["TypeCount"][];
+        };
         User: {
             email: string;
             id: string;
@@ -1404,6 +1799,308 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListMailView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ArchiveView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "count-matches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MatchInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Matches"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-events": {
+        parameters: {
+            query?: {
+                /** @description not before; the beginning where it is absent */
+                from?: string;
+                /** @description before; the end where it is absent */
+                to?: string;
+                /** @description only of this source */
+                source?: string;
+                /** @description only of this detail-type */
+                type?: string;
+                /** @description only about this video or stream, or about this channel alone */
+                about?: string;
+                /** @description only what matches this pattern, JSON as text, as of rules */
+                pattern?: string;
+                /** @description nextPage of the page before, unread */
+                offset?: string;
+                /** @description rows on a page, at most */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListEventView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-event": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-replays": {
+        parameters: {
+            query?: {
+                /** @description nextPage of the page before, unread */
+                offset?: string;
+                /** @description rows on a page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListReplayView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "create-replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplayView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplayView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplayView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "count-event-types": {
+        parameters: {
+            query?: {
+                /** @description not before; the beginning where it is absent */
+                from?: string;
+                /** @description before; the end where it is absent */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TypeCounts"];
                 };
             };
             /** @description What went wrong */
@@ -2100,6 +2797,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RuleView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-event-deliveries": {
+        parameters: {
+            query: {
+                /** @description ids of events, separated by commas */
+                event: string[] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventDeliveries"];
                 };
             };
             /** @description What went wrong */

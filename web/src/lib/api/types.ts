@@ -33,6 +33,15 @@ export type RuleTargets = Schemas['RuleTargets']
 export type Delivery = Schemas['DeliveryView']
 export type DeliveryDetail = Schemas['DeliveryDetail']
 export type DeliveryState = Delivery['state']
+/** A delivery as those see it who look at its event. */
+export type EventDelivery = Schemas['EventDelivery']
+/** An event of the archive, or as it passes. */
+export type LoggedEvent = Schemas['EventView']
+export type Archive = Schemas['ArchiveView']
+export type TypeCount = Schemas['TypeCount']
+export type Replay = Schemas['ReplayView']
+export type ReplayInput = Schemas['ReplayInput']
+export type Matches = Schemas['Matches']
 
 /** What the live engine says of a channel while it is live. */
 export interface LiveState {
