@@ -22,7 +22,7 @@ const (
 // tables; between its steps it carries how the last hook ended and no more.
 // LifeCycleComplete is said however it ends.
 func (s *Service) lifecycle(c flow.Context, d event.RecordingReadyEvent) (string, error) {
-	end, err := s.runHooks(c, d)
+	end, err := s.runHooks(c, &d)
 	if errors.Is(err, flow.ErrInterrupted) {
 		return "", err
 	}
@@ -36,9 +36,11 @@ func (s *Service) lifecycle(c flow.Context, d event.RecordingReadyEvent) (string
 	return end.Status, err
 }
 
-func (s *Service) runHooks(c flow.Context, d event.RecordingReadyEvent) (verdict, error) {
+// runHooks takes the recording by its address, as runHook does: what stands on the
+// stack of a lifecycle that waits is there for as long as it waits.
+func (s *Service) runHooks(c flow.Context, d *event.RecordingReadyEvent) (verdict, error) {
 	err := step(c, s, "start", func(ctx context.Context, tx *store.Tx) (struct{}, error) {
-		return struct{}{}, s.started(ctx, tx, c.ID(), d)
+		return struct{}{}, s.started(ctx, tx, c.ID(), *d)
 	}, new(struct{}))
 	if err != nil {
 		return verdict{}, err
@@ -54,10 +56,10 @@ func (s *Service) runHooks(c flow.Context, d event.RecordingReadyEvent) (verdict
 
 // runHook asks the hook's plugins and waits until it is decided how the hook
 // ends. Time limits differ, and may be prolonged: each round waits for the next.
-func (s *Service) runHook(c flow.Context, hook string, d event.RecordingReadyEvent) (verdict, error) {
+func (s *Service) runHook(c flow.Context, hook string, d *event.RecordingReadyEvent) (verdict, error) {
 	var v verdict
 	err := step(c, s, hook+" ask", func(ctx context.Context, tx *store.Tx) (verdict, error) {
-		return s.ask(ctx, tx, c.ID(), hook, d)
+		return s.ask(ctx, tx, c.ID(), hook, *d)
 	}, &v)
 	for round := 1; err == nil && v.Open; round++ {
 		_, _, err = flow.Await(c, fmt.Sprintf("%s wait %d", hook, round), c.ID(), time.UnixMilli(v.Due),

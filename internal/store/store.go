@@ -124,8 +124,8 @@ func (db *DB) tryTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 		undone := raw.Rollback()
 		if undone != nil && !errors.Is(undone, sql.ErrTxDone) {
 			// The reason for err may have been read of a transaction that is
-			// undone, too.
-			return fmt.Errorf("rolling back: %w (because of: %v)", undone, err)
+			// undone, too: its code must not count.
+			return fmt.Errorf("rolling back because of %q: %w", err.Error(), undone)
 		}
 		return err
 	}
