@@ -68,3 +68,22 @@ SELECT t.hook, t.plugin, a.message FROM plugin_tasks t
 JOIN plugin_answers a ON a.flow_id = t.flow_id AND a.hook = t.hook AND a.plugin = t.plugin AND a.attempt = t.attempt
 WHERE t.flow_id = $1 AND (t.state = 'passed' OR t.state = 'refused')
 ORDER BY t.hook, t.position, t.plugin;
+
+-- name: SkippedPlugins :many
+SELECT plugin FROM plugin_tasks WHERE flow_id = $1 AND state = 'skipped' ORDER BY hook, position;
+
+-- name: SimulatedLifecycles :many
+SELECT video_id FROM plugin_lifecycles WHERE video_id LIKE 'sim-%' ORDER BY video_id;
+
+-- name: CountOfFlow :one
+SELECT (SELECT count(*) FROM plugin_lifecycles l WHERE l.flow_id = $1)
+    + (SELECT count(*) FROM plugin_tasks t WHERE t.flow_id = $1);
+
+-- name: ForgetAnswers :exec
+DELETE FROM plugin_answers WHERE flow_id = $1;
+
+-- name: ForgetTasks :exec
+DELETE FROM plugin_tasks WHERE flow_id = $1;
+
+-- name: ForgetLifecycle :exec
+DELETE FROM plugin_lifecycles WHERE flow_id = $1;

@@ -132,5 +132,7 @@ func (s *Service) Reconcile(ctx context.Context) error {
 
 // begin starts a video's lifecycle; one that was begun before stays as it is.
 func (s *Service) begin(ctx context.Context, v event.RecordingReadyEvent) error {
-	return flow.Run(ctx, s.flows, lifecycleFlow, "life-"+v.ID, v)
+	return flow.Run(ctx, s.flows, lifecycleFlow, flowID(v.ID), v)
 }
+
+func flowID(videoID string) string { return "life-" + videoID }

@@ -31,14 +31,14 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 	if err != nil {
 		return err
 	}
-	matches, err := s.matches(ctx, sqlc.New(s.db.Read()), parsed)
+	matches, err := s.matches(ctx, sqlc.New(s.db.Read()), parsed, e.Simulated())
 	if err != nil || len(matches) == 0 {
 		return err
 	}
 	err = s.db.Once(ctx, consumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
 		q := sqlc.New(tx)
 		// Again, as the rules are now: one may be gone.
-		matches, err := s.matches(ctx, q, parsed)
+		matches, err := s.matches(ctx, q, parsed, e.Simulated())
 		if err != nil {
 			return err
 		}
@@ -63,16 +63,23 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 type compiled struct {
 	version int64
 	set     pattern.Set[string] // of ids
+	logs    map[string]bool     // ids of those whose target is the log
 }
 
-// matches returns the ids of the enabled rules that an event matches.
-func (s *Service) matches(ctx context.Context, q *sqlc.Queries, e pattern.Event) ([]string, error) {
+// matches returns the ids of the enabled rules that an event matches. An event
+// about a simulated video goes into the log alone: nothing outside this server
+// may come of it.
+func (s *Service) matches(ctx context.Context, q *sqlc.Queries, e pattern.Event, simulated bool) ([]string, error) {
 	c, err := s.current(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	var ids []string
-	c.set.Match(e, func(rule string) { ids = append(ids, rule) })
+	c.set.Match(e, func(rule string) {
+		if !simulated || c.logs[rule] {
+			ids = append(ids, rule)
+		}
+	})
 	return ids, nil
 }
 
@@ -95,7 +102,7 @@ func (s *Service) current(ctx context.Context, q *sqlc.Queries) (*compiled, erro
 	if err != nil {
 		return nil, fmt.Errorf("reading the rules: %w", err)
 	}
-	c = &compiled{version: version}
+	c = &compiled{version: version, logs: map[string]bool{}}
 	for _, r := range rows {
 		p, err := pattern.Compile([]byte(r.Pattern))
 		if err != nil {
@@ -103,6 +110,7 @@ func (s *Service) current(ctx context.Context, q *sqlc.Queries) (*compiled, erro
 			continue
 		}
 		c.set.Add(p, r.ID)
+		c.logs[r.ID] = r.Target == targetLog
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,7 +5,7 @@ SELECT version FROM rules_version WHERE id = 1;
 UPDATE rules_version SET version = version + 1 WHERE id = 1;
 
 -- name: EnabledRules :many
-SELECT id, name, pattern FROM rules WHERE enabled = TRUE ORDER BY created_at, id;
+SELECT id, name, pattern, target FROM rules WHERE enabled = TRUE ORDER BY created_at, id;
 
 -- name: CountRules :one
 SELECT count(*) FROM rules;

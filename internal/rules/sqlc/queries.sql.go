@@ -265,13 +265,14 @@ func (q *Queries) DueRules(ctx context.Context, now int64) ([]Rule, error) {
 }
 
 const enabledRules = `-- name: EnabledRules :many
-SELECT id, name, pattern FROM rules WHERE enabled = TRUE ORDER BY created_at, id
+SELECT id, name, pattern, target FROM rules WHERE enabled = TRUE ORDER BY created_at, id
 `
 
 type EnabledRulesRow struct {
 	ID      string
 	Name    string
 	Pattern string
+	Target  string
 }
 
 func (q *Queries) EnabledRules(ctx context.Context) ([]EnabledRulesRow, error) {
@@ -283,7 +284,12 @@ func (q *Queries) EnabledRules(ctx context.Context) ([]EnabledRulesRow, error) {
 	items := []EnabledRulesRow{}
 	for rows.Next() {
 		var i EnabledRulesRow
-		if err := rows.Scan(&i.ID, &i.Name, &i.Pattern); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Pattern,
+			&i.Target,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
