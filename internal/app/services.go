@@ -22,6 +22,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/postprocess"
 	"github.com/serverlessvideo/serverlessvideo/internal/publisher"
 	"github.com/serverlessvideo/serverlessvideo/internal/rules"
+	"github.com/serverlessvideo/serverlessvideo/internal/simulator"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
 	"github.com/serverlessvideo/serverlessvideo/internal/video"
@@ -40,13 +41,14 @@ type services struct {
 	publisher   *publisher.Service
 	history     *history.Service
 	rules       *rules.Service
+	simulator   *simulator.Service
 }
 
 // consumers are all that hear events.
 func (s *services) consumers() []event.Consumer {
 	var all []event.Consumer
 	for _, service := range []interface{ Consumers() []event.Consumer }{
-		s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules,
+		s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules, s.simulator,
 	} {
 		all = append(all, service.Consumers()...)
 	}
@@ -55,13 +57,15 @@ func (s *services) consumers() []event.Consumer {
 
 // background is the periodic work of all services.
 func (s *services) background() []func(context.Context) {
-	return []func(context.Context){s.accounts.Run, s.videos.Run, s.postprocess.Run, s.plugins.Run, s.history.Run, s.rules.Run}
+	return []func(context.Context){
+		s.accounts.Run, s.videos.Run, s.postprocess.Run, s.plugins.Run, s.history.Run, s.rules.Run, s.simulator.Run,
+	}
 }
 
 // register puts the services' operations and routes into the gateway.
 func (s *services) register(api huma.API, mux *http.ServeMux) {
 	for _, service := range []interface{ Register(api huma.API) }{
-		s.accounts, s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules,
+		s.accounts, s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules, s.simulator,
 	} {
 		service.Register(api)
 	}
@@ -137,6 +141,7 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	if s.plugins, err = a.newPlugins(ctx, s.videos); err != nil {
 		return nil, err
 	}
+	s.simulator = a.newSimulator(s)
 	s.publisher, err = publisher.New(publisher.Config{
 		Bus: a.bus, Videos: s.videos, PublicURL: a.cfg.PublicURL, Authenticate: a.accounts.Authenticate, Fail: gateway.Fail, Logger: a.log,
 	})
