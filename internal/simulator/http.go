@@ -39,21 +39,21 @@ func admin(ctx context.Context) (identity.Principal, error) {
 	return identity.Require(ctx, identity.Admin)
 }
 
-// StartInput says what a simulation does.
-type StartInput struct {
+// SimulationInput says what a simulation does.
+type SimulationInput struct {
 	Last   int  `json:"last,omitempty" minimum:"1" maximum:"1000" default:"1" doc:"how many of the newest recordings are replayed"`
 	AtOnce int  `json:"atOnce,omitempty" minimum:"1" maximum:"1000" default:"4" doc:"how many of them at a time; what is really recorded meanwhile waits behind them"`
 	Keep   bool `json:"keep,omitempty" doc:"keep the videos until the simulation is stopped or deleted"`
 }
 
-type runOutput struct{ Body View }
+type runOutput struct{ Body SimulationView }
 
 // ByID names a simulation in the path. It is exported for huma to fill it in.
 type ByID struct {
 	ID string `path:"id" maxLength:"128"`
 }
 
-func (s *Service) startSimulation(ctx context.Context, in *struct{ Body StartInput }) (*runOutput, error) {
+func (s *Service) startSimulation(ctx context.Context, in *struct{ Body SimulationInput }) (*runOutput, error) {
 	who, err := admin(ctx)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (s *Service) answer(ctx context.Context, runID string) (*runOutput, error) 
 	return &runOutput{v}, nil
 }
 
-type runList struct{ Body store.List[View] }
+type runList struct{ Body store.List[SimulationView] }
 
 func (s *Service) listSimulations(ctx context.Context, in *struct {
 	Offset string `query:"offset" maxLength:"256" doc:"nextPage of the page before, unread"`
@@ -90,14 +90,14 @@ func (s *Service) listSimulations(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, fmt.Errorf("listing the simulations: %w", err)
 	}
-	views := make([]View, len(rows))
+	views := make([]SimulationView, len(rows))
 	for i, r := range rows {
 		if views[i], err = s.view(ctx, r); err != nil {
 			return nil, err
 		}
 	}
-	key := func(v View) store.Key { return store.Key{At: v.created, ID: v.ID} }
-	return &runList{store.MakeList(p, views, key, func(v View) View { return v })}, nil
+	key := func(v SimulationView) store.Key { return store.Key{At: v.created, ID: v.ID} }
+	return &runList{store.MakeList(p, views, key, func(v SimulationView) SimulationView { return v })}, nil
 }
 
 func (s *Service) getSimulation(ctx context.Context, in *ByID) (*runOutput, error) {
@@ -107,7 +107,7 @@ func (s *Service) getSimulation(ctx context.Context, in *ByID) (*runOutput, erro
 	return s.answer(ctx, in.ID)
 }
 
-type videoList struct{ Body store.List[VideoView] }
+type videoList struct{ Body store.List[SimulatedVideo] }
 
 func (s *Service) listVideos(ctx context.Context, in *struct {
 	ByID
@@ -125,8 +125,8 @@ func (s *Service) listVideos(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	key := func(v VideoView) store.Key { return store.Key{At: int64(v.Number), ID: v.ID} }
-	return &videoList{store.MakeList(p, videos, key, func(v VideoView) VideoView { return v })}, nil
+	key := func(v SimulatedVideo) store.Key { return store.Key{At: int64(v.Number), ID: v.ID} }
+	return &videoList{store.MakeList(p, videos, key, func(v SimulatedVideo) SimulatedVideo { return v })}, nil
 }
 
 func (s *Service) stopSimulation(ctx context.Context, in *ByID) (*runOutput, error) {

@@ -8,8 +8,8 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/simulator/sqlc"
 )
 
-// Counts are a run's videos by where they stand.
-type Counts struct {
+// SimulationCounts are a run's videos by where they stand.
+type SimulationCounts struct {
 	Waiting int `json:"waiting" doc:"not replayed yet"`
 	Working int `json:"working" doc:"in post-processing or with plugins"`
 	Valid   int `json:"valid"`
@@ -18,21 +18,21 @@ type Counts struct {
 	Dropped int `json:"dropped" doc:"did not come to an end in the run"`
 }
 
-// Spread is how long something took.
-type Spread struct {
+// SimulationSpread is how long something took.
+type SimulationSpread struct {
 	Count int   `json:"count" doc:"how many were measured"`
 	P50   int64 `json:"p50" doc:"milliseconds; half took at most so long"`
 	P95   int64 `json:"p95" doc:"milliseconds; 95 % took at most so long"`
 	Max   int64 `json:"max" doc:"milliseconds"`
 }
 
-// Measures are what a run measured of the videos that came to an end.
-type Measures struct {
-	Processing Spread  `json:"processing" doc:"from the recording's end to its MP4 and pictures, waiting included"`
-	Lifecycle  Spread  `json:"lifecycle" doc:"from the first hook to the last plugin's answer"`
-	Whole      Spread  `json:"whole" doc:"from the recording's end to the video's status"`
-	PerMinute  float64 `json:"perMinute" doc:"videos that came to an end in a minute"`
-	Speed      float64 `json:"speed" doc:"seconds of video that came to an end in a second"`
+// SimulationMeasures are what a run measured of the videos that came to an end.
+type SimulationMeasures struct {
+	Processing SimulationSpread `json:"processing" doc:"from the recording's end to its MP4 and pictures, waiting included"`
+	Lifecycle  SimulationSpread `json:"lifecycle" doc:"from the first hook to the last plugin's answer"`
+	Whole      SimulationSpread `json:"whole" doc:"from the recording's end to the video's status"`
+	PerMinute  float64          `json:"perMinute" doc:"videos that came to an end in a minute"`
+	Speed      float64          `json:"speed" doc:"seconds of video that came to an end in a second"`
 }
 
 // stateOf says where a video stands.
@@ -50,8 +50,8 @@ func stateOf(r sqlc.Simulation, v sqlc.SimulationVideo) string {
 	return "processing"
 }
 
-func count(r sqlc.Simulation, videos []sqlc.SimulationVideo) Counts {
-	var c Counts
+func count(r sqlc.Simulation, videos []sqlc.SimulationVideo) SimulationCounts {
+	var c SimulationCounts
 	for _, v := range videos {
 		switch stateOf(r, v) {
 		case "waiting":
@@ -71,7 +71,7 @@ func count(r sqlc.Simulation, videos []sqlc.SimulationVideo) Counts {
 	return c
 }
 
-func measure(videos []sqlc.SimulationVideo) Measures {
+func measure(videos []sqlc.SimulationVideo) SimulationMeasures {
 	var processing, lifecycle, whole []int64
 	var begun, over, media int64
 	for _, v := range videos {
@@ -87,7 +87,7 @@ func measure(videos []sqlc.SimulationVideo) Measures {
 		over = max(over, v.EndedAt)
 		media += v.DurationMs
 	}
-	m := Measures{Processing: spread(processing), Lifecycle: spread(lifecycle), Whole: spread(whole)}
+	m := SimulationMeasures{Processing: spread(processing), Lifecycle: spread(lifecycle), Whole: spread(whole)}
 	if elapsed := float64(over - begun); over > begun {
 		m.PerMinute = rounded(float64(len(whole)) * 60_000 / elapsed)
 		m.Speed = rounded(float64(media) / elapsed)
@@ -103,12 +103,12 @@ func took(to []int64, from, until int64) []int64 {
 	return append(to, max(0, until-from)) // clocks of several nodes
 }
 
-func spread(times []int64) Spread {
+func spread(times []int64) SimulationSpread {
 	if len(times) == 0 {
-		return Spread{}
+		return SimulationSpread{}
 	}
 	slices.Sort(times)
-	return Spread{Count: len(times), P50: percentile(times, 50), P95: percentile(times, 95), Max: times[len(times)-1]}
+	return SimulationSpread{Count: len(times), P50: percentile(times, 50), P95: percentile(times, 95), Max: times[len(times)-1]}
 }
 
 // percentile is the smallest of the sorted values that p percent are not above.

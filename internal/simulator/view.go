@@ -11,28 +11,28 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
-// View is a run as admins see it.
-type View struct {
-	ID        string   `json:"id"`
-	State     string   `json:"state" enum:"running,kept,removing,removed" doc:"kept: over, its videos stay; removed: its results alone are left"`
-	Ending    string   `json:"ending,omitempty" enum:"finished,stopped,abandoned,overdue" doc:"absent while it runs; abandoned: the command that followed it went away"`
-	StartedBy string   `json:"startedBy,omitempty" doc:"a user's name; absent when a command did"`
-	CreatedAt string   `json:"createdAt" format:"date-time"`
-	EndedAt   string   `json:"endedAt,omitempty" format:"date-time"`
-	Asked     int      `json:"asked" doc:"how many recordings were to be replayed; there may have been fewer"`
-	AtOnce    int      `json:"atOnce" doc:"how many at a time"`
-	Keep      bool     `json:"keep" doc:"whether its videos stay when it has finished"`
-	Total     int      `json:"total" doc:"how many recordings it replays"`
-	Percent   int      `json:"percent" minimum:"0" maximum:"100" doc:"how far it is"`
-	Counts    Counts   `json:"counts"`
-	Measures  Measures `json:"measures"`
-	Skipped   []string `json:"skipped" nullable:"false" doc:"plugins that were not asked: they do not say that they have no effects"`
+// SimulationView is a run as admins see it.
+type SimulationView struct {
+	ID        string             `json:"id"`
+	State     string             `json:"state" enum:"running,kept,removing,removed" doc:"kept: over, its videos stay; removed: its results alone are left"`
+	Ending    string             `json:"ending,omitempty" enum:"finished,stopped,abandoned,overdue" doc:"absent while it runs; abandoned: the command that followed it went away"`
+	StartedBy string             `json:"startedBy,omitempty" doc:"a user's name; absent when a command did"`
+	CreatedAt string             `json:"createdAt" format:"date-time"`
+	EndedAt   string             `json:"endedAt,omitempty" format:"date-time"`
+	Asked     int                `json:"asked" doc:"how many recordings were to be replayed; there may have been fewer"`
+	AtOnce    int                `json:"atOnce" doc:"how many at a time"`
+	Keep      bool               `json:"keep" doc:"whether its videos stay when it has finished"`
+	Total     int                `json:"total" doc:"how many recordings it replays"`
+	Percent   int                `json:"percent" minimum:"0" maximum:"100" doc:"how far it is"`
+	Counts    SimulationCounts   `json:"counts"`
+	Measures  SimulationMeasures `json:"measures"`
+	Skipped   []string           `json:"skipped" nullable:"false" doc:"plugins that were not asked: they do not say that they have no effects"`
 
 	created int64
 }
 
-// VideoView is a simulated video as admins see it.
-type VideoView struct {
+// SimulatedVideo is a simulated video as admins see it.
+type SimulatedVideo struct {
 	ID         string `json:"id"`
 	Number     int    `json:"number" doc:"1 replays the newest recording"`
 	Original   string `json:"original" doc:"id of the video whose recording is replayed"`
@@ -54,20 +54,20 @@ type VideoView struct {
 const pluginsBegin = 90
 
 // Get returns a run. Errors: errs.NotFound.
-func (s *Service) Get(ctx context.Context, runID string) (View, error) {
+func (s *Service) Get(ctx context.Context, runID string) (SimulationView, error) {
 	r, err := s.run(ctx, runID)
 	if err != nil {
-		return View{}, err
+		return SimulationView{}, err
 	}
 	return s.view(ctx, r)
 }
 
-func (s *Service) view(ctx context.Context, r sqlc.Simulation) (View, error) {
+func (s *Service) view(ctx context.Context, r sqlc.Simulation) (SimulationView, error) {
 	videos, err := s.q().Videos(ctx, r.ID)
 	if err != nil {
-		return View{}, fmt.Errorf("reading the videos of %s: %w", r.ID, err)
+		return SimulationView{}, fmt.Errorf("reading the videos of %s: %w", r.ID, err)
 	}
-	v := View{
+	v := SimulationView{
 		ID: r.ID, State: r.State, Ending: r.Ending, StartedBy: r.StartedBy, CreatedAt: timestamp(r.CreatedAt),
 		Asked: int(r.Asked), AtOnce: int(r.AtOnce), Keep: r.Keep, Total: len(videos),
 		Counts: count(r, videos), Measures: measure(videos), Skipped: []string{}, created: r.CreatedAt,
@@ -92,7 +92,7 @@ func (s *Service) view(ctx context.Context, r sqlc.Simulation) (View, error) {
 
 // Videos returns up to limit of a run's videos, from after a number on. Errors:
 // errs.NotFound.
-func (s *Service) Videos(ctx context.Context, runID string, after int64, limit int) ([]VideoView, error) {
+func (s *Service) Videos(ctx context.Context, runID string, after int64, limit int) ([]SimulatedVideo, error) {
 	r, err := s.run(ctx, runID)
 	if err != nil {
 		return nil, err
@@ -101,15 +101,15 @@ func (s *Service) Videos(ctx context.Context, runID string, after int64, limit i
 	if err != nil {
 		return nil, fmt.Errorf("reading the videos of %s: %w", runID, err)
 	}
-	out := make([]VideoView, len(rows))
+	out := make([]SimulatedVideo, len(rows))
 	for i, row := range rows {
 		out[i] = s.show(r, row)
 	}
 	return out, nil
 }
 
-func (s *Service) show(r sqlc.Simulation, v sqlc.SimulationVideo) VideoView {
-	out := VideoView{
+func (s *Service) show(r sqlc.Simulation, v sqlc.SimulationVideo) SimulatedVideo {
+	out := SimulatedVideo{
 		ID: v.ID, Number: int(v.Number), Original: v.Original, Channel: v.Channel, Title: v.Title, Duration: v.DurationMs,
 		State: stateOf(r, v), Reason: v.Reason, Compute: v.Compute,
 		Processing: between(v.SentAt, v.ProcessedAt), Lifecycle: between(v.LifecycleAt, v.JudgedAt),

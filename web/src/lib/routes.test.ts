@@ -11,6 +11,8 @@ describe('match', () => {
     ['/watch/a%2Fb', 'watch', { id: 'a/b' }],
     ['/admin/rules', 'rules', {}],
     ['/admin/rules/ru-1', 'rule', { id: 'ru-1' }],
+    ['/admin/simulations', 'simulations', {}],
+    ['/admin/simulations/sim-1', 'simulation', { id: 'sim-1' }],
     ['/watch', 'not-found', {}],
     ['/watch/%E0%A4', 'not-found', {}],
     ['/live/a/master.m3u8', 'not-found', {}],

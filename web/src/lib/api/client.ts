@@ -17,6 +17,9 @@ import type {
   Rule,
   RuleInput,
   Session,
+  SimulatedVideo,
+  Simulation,
+  SimulationInput,
   SignUpAnswer,
   User,
   Video,
@@ -144,6 +147,15 @@ export const api = {
   redriveDelivery: (rule: string, id: string) => call<DeliveryDetail>('POST', `/api/rules/${seg(rule)}/deliveries/${seg(id)}/redrive`),
   redriveDead: (rule: string) => call<{ count: number }>('POST', `/api/rules/${seg(rule)}/dead-letters/redrive`),
   purgeDead: (rule: string) => call<{ count: number }>('DELETE', `/api/rules/${seg(rule)}/dead-letters`),
+
+  simulations: (offset?: string) => call<Page<Simulation>>('GET', '/api/simulations' + query({ offset, limit: 10 })),
+  simulation: (id: string) => call<Simulation>('GET', `/api/simulations/${seg(id)}`),
+  simulatedVideos: (id: string, offset?: string) =>
+    call<Page<SimulatedVideo>>('GET', `/api/simulations/${seg(id)}/videos` + query({ offset, limit: 100 })),
+  startSimulation: (input: SimulationInput) => call<Simulation>('POST', '/api/simulations', input),
+  /** Ends it and removes its videos; its results stay. */
+  stopSimulation: (id: string) => call<Simulation>('POST', `/api/simulations/${seg(id)}/stop`),
+  deleteSimulation: (id: string) => call<void>('DELETE', `/api/simulations/${seg(id)}`),
 
   mail: () => call<Page<OutboxMail>>('GET', '/api/admin/mail' + query({ limit: 100 })),
 }

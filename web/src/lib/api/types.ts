@@ -31,6 +31,11 @@ export type RuleInput = Schemas['RuleInput']
 export type Delivery = Schemas['DeliveryView']
 export type DeliveryDetail = Schemas['DeliveryDetail']
 export type DeliveryState = Delivery['state']
+/** A replay of past recordings. */
+export type Simulation = Schemas['SimulationView']
+export type SimulationInput = Schemas['SimulationInput']
+export type SimulatedVideo = Schemas['SimulatedVideo']
+export type Spread = Schemas['SimulationSpread']
 
 /** What the live engine says of a channel while it is live. */
 export interface LiveState {
