@@ -47,7 +47,8 @@ DELETE FROM simulation_videos WHERE run = $1;
 -- The removed ones after the newest, and those from before a time.
 SELECT s.id FROM simulations s
 WHERE s.state = 'removed' AND (s.created_at < sqlc.arg(before)
-    OR (SELECT count(*) FROM simulations n WHERE n.created_at > s.created_at) >= CAST(sqlc.arg(newest) AS BIGINT))
+    OR (SELECT count(*) FROM simulations n WHERE n.created_at > s.created_at
+        OR n.created_at = s.created_at AND n.id > s.id) >= CAST(sqlc.arg(newest) AS BIGINT))
 ORDER BY s.created_at;
 
 -- name: Video :one

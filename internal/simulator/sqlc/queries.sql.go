@@ -242,7 +242,8 @@ func (q *Queries) MarkSent(ctx context.Context, arg MarkSentParams) error {
 const oldRuns = `-- name: OldRuns :many
 SELECT s.id FROM simulations s
 WHERE s.state = 'removed' AND (s.created_at < $1
-    OR (SELECT count(*) FROM simulations n WHERE n.created_at > s.created_at) >= CAST($2 AS BIGINT))
+    OR (SELECT count(*) FROM simulations n WHERE n.created_at > s.created_at
+        OR n.created_at = s.created_at AND n.id > s.id) >= CAST($2 AS BIGINT))
 ORDER BY s.created_at
 `
 
