@@ -496,5 +496,20 @@ func TestSimulatedEventsGoToTheLogAlone(t *testing.T) {
 		if all := r.deliveries(hook.ID, ""); len(all) != 1 {
 			t.Errorf("the webhook has %d deliveries", len(all))
 		}
+
+		// Not even when a rule of the log becomes a webhook before it is tried.
+		r.stop()
+		r.hear(simulated[0])
+		r.hear(event.New(event.MP4ProcessingComplete{ID: "sim-1-1"}))
+		r.admin.Call("PUT", "/api/rules/"+log.ID, rules.RuleInput{
+			Name: "log", Enabled: true, Pattern: everything, Target: rules.RuleTarget{Type: "webhook", URL: rc.URL}, MaxTries: 1,
+		}).Want(200)
+		r.start()
+		if dead := r.await(log.ID, "dead", 1); !strings.Contains(dead[0].Last.Error, "simulated") {
+			t.Errorf("%+v", dead)
+		}
+		if calls := rc.calls(); len(calls) != 1 {
+			t.Errorf("the webhook was told %+v", calls)
+		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/rules/sqlc"
 )
 
@@ -20,6 +21,10 @@ const maxLogged = 8 << 10
 func (s *Service) send(ctx context.Context, r sqlc.Rule, d sqlc.RuleDelivery) outcome {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
+	if r.Target != targetLog && simulated(d) {
+		// It was the log's when the event came.
+		return outcome{err: "the event is about a simulated video: it goes into the log alone"}
+	}
 	switch r.Target {
 	case targetWebhook:
 		return s.post(ctx, r, d)
@@ -28,6 +33,12 @@ func (s *Service) send(ctx context.Context, r sqlc.Rule, d sqlc.RuleDelivery) ou
 		return outcome{}
 	}
 	return outcome{err: fmt.Sprintf("this version has no target %q", r.Target)}
+}
+
+// simulated says whether a delivery's event is about a simulated video.
+func simulated(d sqlc.RuleDelivery) bool {
+	e, err := event.Parse([]byte(d.Body))
+	return err == nil && e.Simulated()
 }
 
 // write puts an event into the log, one line.
