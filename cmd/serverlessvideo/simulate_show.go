@@ -64,7 +64,7 @@ func inLines(w io.Writer) progress {
 	}
 	return func(run admin.Simulation) {
 		if said[""] == "" {
-			fmt.Fprintf(w, "simulation %s: %d recordings, %d at once\n", run.ID, run.Total, run.AtOnce)
+			fmt.Fprintf(w, "simulation %s of %s, %d at once\n", run.ID, recordings(run.Total), run.AtOnce)
 			said[""] = run.ID
 		}
 		for _, v := range run.Videos {
@@ -81,6 +81,13 @@ func inLines(w io.Writer) progress {
 			news("removing", "removing what was made")
 		}
 	}
+}
+
+func recordings(n int) string {
+	if n == 1 {
+		return "1 recording"
+	}
+	return fmt.Sprintf("%d recordings", n)
 }
 
 func inWork(v admin.SimulationVideo) bool { return v.State == "processing" || v.State == "plugins" }
@@ -129,7 +136,7 @@ func summary(w io.Writer, run admin.Simulation) error {
 	fmt.Fprintf(table, "simulation\t%s\n", run.ID)
 	fmt.Fprintf(table, "videos\t%d: %d valid, %d invalid, %d failed, %d not finished\n", run.Total, n.Valid, n.Invalid, n.Failed, n.Dropped)
 	if run.Total < run.Asked {
-		fmt.Fprintf(table, "\tthere are no %d recordings\n", run.Asked)
+		fmt.Fprintf(table, "\t%s asked for, there are no more\n", recordings(run.Asked))
 	}
 	for _, line := range []struct {
 		name string

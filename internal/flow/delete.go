@@ -14,12 +14,17 @@ import (
 // there was anything. What its steps did stays done, and one that runs may still
 // do what it is at. Under the same id a new flow can be started.
 func (e *Engine) Erase(ctx context.Context, id string) (found bool, err error) {
-	err = e.Cancel(ctx, id)
-	if errs.CodeOf(err) == errs.NotFound {
-		return false, nil
-	}
-	if err != nil {
+	if err := errors.Join(ctx.Err(), e.ready()); err != nil {
 		return false, err
+	}
+	known, err := e.list(ctx, []dbos.ListWorkflowsOption{
+		dbos.WithFilterWorkflowIDs(id), dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false),
+	})
+	if err != nil || len(known) == 0 {
+		return false, err
+	}
+	if err := e.Cancel(ctx, id); err != nil && errs.CodeOf(err) != errs.NotFound {
+		return true, err
 	}
 	dc, done := e.client(ctx)
 	defer done()

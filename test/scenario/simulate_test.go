@@ -298,7 +298,7 @@ func TestSimulation(t *testing.T) {
 	if code := c.exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	for _, want := range []string{"1 recordings", "#1 ", "valid in ", "removing"} {
+	for _, want := range []string{"of 1 recording, 4 at once", "#1 ", "valid in ", "removing"} {
 		if !strings.Contains(c.errOut.String(), want) {
 			t.Errorf("the progress does not tell %q:\n%s", want, &c.errOut)
 		}

@@ -69,6 +69,11 @@ export function inWork(video: SimulatedVideo): boolean {
   return video.state === 'processing' || video.state === 'plugins'
 }
 
+/** Whether an id is a simulated video's, which only administrators see. */
+export function isSimulated(id: string): boolean {
+  return id.startsWith('sim-')
+}
+
 /** "1 recording", "12 recordings". */
 export function recordings(n: number): string {
   return `${n} recording${n === 1 ? '' : 's'}`
