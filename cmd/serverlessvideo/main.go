@@ -22,10 +22,11 @@ const (
 
 // cli is the command line.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run a node until it is stopped by SIGTERM or SIGINT."`
-	User    userCmd    `cmd:"" help:"Work with users, on a running or a stopped node."`
-	Channel channelCmd `cmd:"" help:"Work with channels, on a running or a stopped node."`
-	Version versionCmd `cmd:"" help:"Show version, commit and Go version."`
+	Serve    serveCmd    `cmd:"" help:"Run a node until it is stopped by SIGTERM or SIGINT."`
+	User     userCmd     `cmd:"" help:"Work with users, on a running or a stopped node."`
+	Channel  channelCmd  `cmd:"" help:"Work with channels, on a running or a stopped node."`
+	Simulate simulateCmd `cmd:"" help:"Replay past recordings on a running node, as a load test."`
+	Version  versionCmd  `cmd:"" help:"Show version, commit and Go version."`
 }
 
 // process is what commands may touch of the process they run in.

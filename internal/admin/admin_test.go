@@ -24,8 +24,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeOps remembers users in memory, so that the wire can be tested alone.
 type fakeOps struct {
-	users  []NewUser
-	closed bool
+	users      []NewUser
+	simulation Simulation
+	closed     bool
 }
 
 func (f *fakeOps) AddUser(_ context.Context, u NewUser) (User, error) {
@@ -47,6 +48,23 @@ func (f *fakeOps) RotateKey(_ context.Context, id string) (ChannelKey, error) {
 		return ChannelKey{}, errs.Newf(errs.NotFound, "there is no channel %q", id)
 	}
 	return ChannelKey{ID: id, StreamKey: "new"}, nil
+}
+
+func (f *fakeOps) StartSimulation(_ context.Context, n NewSimulation) (Simulation, error) {
+	f.simulation = Simulation{ID: "sim-1", State: "running", Asked: n.Last, AtOnce: n.AtOnce, Keep: n.Keep, Skipped: []string{"p"}, Videos: []SimulationVideo{{ID: "sim-1-1", Step: "mp4"}}}
+	return f.simulation, nil
+}
+
+func (f *fakeOps) FollowSimulation(_ context.Context, id string) (Simulation, error) {
+	if id != f.simulation.ID {
+		return Simulation{}, errs.Newf(errs.NotFound, "there is no simulation %q", id)
+	}
+	return f.simulation, nil
+}
+
+func (f *fakeOps) StopSimulation(ctx context.Context, id string) (Simulation, error) {
+	f.simulation.State = "removing"
+	return f.FollowSimulation(ctx, id)
 }
 
 func (f *fakeOps) Close() error { f.closed = true; return nil }
@@ -101,6 +119,42 @@ func exercise(t *testing.T, ops Operations) {
 	}
 	if _, err := ops.RotateKey(ctx, "u2"); errs.CodeOf(err) != errs.NotFound {
 		t.Errorf("RotateKey of a stranger: %v", err)
+	}
+	run, err := ops.StartSimulation(ctx, NewSimulation{Last: 3, AtOnce: 2, Keep: true})
+	if err != nil || run.Asked != 3 || run.AtOnce != 2 || !run.Keep || len(run.Videos) != 1 || run.Videos[0].Step != "mp4" {
+		t.Errorf("StartSimulation: %+v, %v", run, err)
+	}
+	if got, err := ops.StopSimulation(ctx, run.ID); err != nil || got.State != "removing" {
+		t.Errorf("StopSimulation: %+v, %v", got, err)
+	}
+	if _, err := ops.FollowSimulation(ctx, "sim-2"); errs.CodeOf(err) != errs.NotFound {
+		t.Errorf("FollowSimulation of none: %v", err)
+	}
+}
+
+// What only a running node can do makes nothing where none runs.
+func TestOnRunning(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "none")
+	never := func(Operations) error { t.Error("ran without a node"); return nil }
+	if err := OnRunning(t.Context(), missing, never); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("no folder: %v", err)
+	}
+	if _, err := os.Stat(missing); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder was made: %v", err)
+	}
+	dir := t.TempDir()
+	if err := OnRunning(t.Context(), dir, never); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("a folder at rest: %v", err)
+	}
+	running(t, dir, &fakeOps{})
+	ran := false
+	err := OnRunning(t.Context(), dir, func(ops Operations) error {
+		ran = true
+		exercise(t, ops)
+		return nil
+	})
+	if err != nil || !ran {
+		t.Errorf("a running node: %v, %v", ran, err)
 	}
 }
 

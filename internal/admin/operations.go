@@ -21,6 +21,14 @@ type Operations interface {
 	ListChannels(ctx context.Context) ([]Channel, error)
 	// RotateKey gives a channel a new stream key; the old one ends at once.
 	RotateKey(ctx context.Context, channelID string) (ChannelKey, error)
+	// StartSimulation begins to replay the newest recordings; it is stopped when
+	// nobody follows it. On a folder at rest these three are ErrNotRunning.
+	StartSimulation(ctx context.Context, n NewSimulation) (Simulation, error)
+	// FollowSimulation returns how a simulation is, and says that somebody waits
+	// for it. errs.NotFound: its results are gone.
+	FollowSimulation(ctx context.Context, id string) (Simulation, error)
+	// StopSimulation ends a simulation, and removes its videos.
+	StopSimulation(ctx context.Context, id string) (Simulation, error)
 }
 
 // NewUser is a user to be made.
@@ -53,20 +61,21 @@ type Channel struct {
 
 // operation is one of Operations as both ends of the wire know it.
 type operation[In, Out any] struct {
-	path string
-	run  func(ops Operations, ctx context.Context, in In) (Out, error)
+	path  string
+	run   func(ops Operations, ctx context.Context, in In) (Out, error)
+	quiet bool // it only looks, and often
 }
 
 func addUser() operation[NewUser, User] {
-	return operation[NewUser, User]{"/user/add", Operations.AddUser}
+	return operation[NewUser, User]{path: "/user/add", run: Operations.AddUser}
 }
 
 func listChannels() operation[struct{}, []Channel] {
-	return operation[struct{}, []Channel]{"/channel/list", func(ops Operations, ctx context.Context, _ struct{}) ([]Channel, error) {
+	return operation[struct{}, []Channel]{path: "/channel/list", run: func(ops Operations, ctx context.Context, _ struct{}) ([]Channel, error) {
 		return ops.ListChannels(ctx)
 	}}
 }
 
 func rotateKey() operation[string, ChannelKey] {
-	return operation[string, ChannelKey]{"/channel/rotate-key", Operations.RotateKey}
+	return operation[string, ChannelKey]{path: "/channel/rotate-key", run: Operations.RotateKey}
 }

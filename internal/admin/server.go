@@ -82,6 +82,9 @@ func routes(ops Operations, logger *slog.Logger) http.Handler {
 	handle(mux, addUser(), ops, logger)
 	handle(mux, listChannels(), ops, logger)
 	handle(mux, rotateKey(), ops, logger)
+	handle(mux, startSimulation(), ops, logger)
+	handle(mux, followSimulation(), ops, logger)
+	handle(mux, stopSimulation(), ops, logger)
 	profiles(mux)
 	return mux
 }
@@ -113,7 +116,11 @@ func handle[In, Out any](mux *http.ServeMux, op operation[In, Out], ops Operatio
 			reply(w, http.StatusUnprocessableEntity, failure{Code: errs.CodeOf(err), Message: err.Error()})
 			return
 		}
-		logger.Info("did a command", "operation", op.path)
+		level := slog.LevelInfo
+		if op.quiet {
+			level = slog.LevelDebug
+		}
+		logger.Log(ctx, level, "did a command", "operation", op.path)
 		reply(w, http.StatusOK, out)
 	})
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/postprocess"
 	"github.com/serverlessvideo/serverlessvideo/internal/publisher"
 	"github.com/serverlessvideo/serverlessvideo/internal/rules"
+	"github.com/serverlessvideo/serverlessvideo/internal/simulator"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
 	"github.com/serverlessvideo/serverlessvideo/internal/video"
@@ -43,13 +44,14 @@ type services struct {
 	rules       *rules.Service
 	archive     *archive.Service
 	liveEvents  *archive.Live
+	simulator   *simulator.Service
 }
 
 // consumers are all that hear events.
 func (s *services) consumers() []event.Consumer {
 	var all []event.Consumer
 	for _, service := range []interface{ Consumers() []event.Consumer }{
-		s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules, s.archive,
+		s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules, s.archive, s.simulator,
 	} {
 		all = append(all, service.Consumers()...)
 	}
@@ -60,13 +62,14 @@ func (s *services) consumers() []event.Consumer {
 func (s *services) background() []func(context.Context) {
 	return []func(context.Context){
 		s.accounts.Run, s.videos.Run, s.postprocess.Run, s.plugins.Run, s.history.Run, s.rules.Run, s.archive.Run,
+		s.simulator.Run,
 	}
 }
 
 // register puts the services' operations and routes into the gateway.
 func (s *services) register(api huma.API, mux *http.ServeMux) {
 	for _, service := range []interface{ Register(api huma.API) }{
-		s.accounts, s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules, s.archive,
+		s.accounts, s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules, s.archive, s.simulator,
 	} {
 		service.Register(api)
 	}
@@ -150,6 +153,7 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 		return nil, err
 	}
 	a.replays.rules = s.rules
+	s.simulator = a.newSimulator(s)
 	s.publisher, err = publisher.New(publisher.Config{
 		Bus: a.bus, Videos: s.videos, PublicURL: a.cfg.PublicURL, Authenticate: a.accounts.Authenticate, Fail: gateway.Fail, Logger: a.log,
 	})

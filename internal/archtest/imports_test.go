@@ -16,7 +16,9 @@ const module = "github.com/serverlessvideo/serverlessvideo"
 // services meet through events or through small interfaces that the consumer
 // declares, never by importing one another.
 func services() []string {
-	return []string{"streaming", "channel", "postprocess", "video", "pluginmanager", "publisher", "history", "account", "rules", "archive"}
+	return []string{
+		"streaming", "channel", "postprocess", "video", "pluginmanager", "publisher", "history", "account", "rules", "archive", "simulator",
+	}
 }
 
 // foundations are the packages of ours that a service may import.

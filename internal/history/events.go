@@ -17,6 +17,7 @@ func (s *Service) Consumers() []event.Consumer {
 			Name: "history",
 			Filters: []event.Filter{
 				{Source: event.SourceStreaming},
+				{Source: event.SourceSimulator},
 				{Source: event.SourceViewCounter},
 				{Source: event.SourceVideoManager},
 				{Source: event.SourcePluginManager},

@@ -43,3 +43,9 @@ DELETE FROM history_tasks WHERE video_id = $1;
 
 -- name: PruneTasks :exec
 DELETE FROM history_tasks WHERE noted_at < $1;
+
+-- name: SimulatedVideos :many
+SELECT id FROM history_videos WHERE id LIKE 'sim-%' ORDER BY id;
+
+-- name: ForgetVideo :exec
+DELETE FROM history_videos WHERE id = $1;

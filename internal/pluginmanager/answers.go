@@ -55,7 +55,7 @@ func (s *Service) answered(ctx context.Context, e event.Envelope) error {
 		return nil
 	}
 	if task.FlowID != "" {
-		s.metrics.ended(task.Hook, task.State)
+		s.metrics.ended(task.VideoID, task.Hook, task.State)
 		if task.Hook == event.OnEvent {
 			s.waiters.wake(task.FlowID)
 		} else {

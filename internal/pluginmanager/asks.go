@@ -132,7 +132,7 @@ func (s *Service) askOnce(ctx context.Context, a EventTask) (task sqlc.PluginTas
 			event.PluginEvent{Plugin: a.Plugin, Delivery: a.Delivery, Rule: a.Rule, Event: a.Event, TaskToken: token}))
 	})
 	if err == nil && expired {
-		s.metrics.ended(event.OnEvent, stateTimedOut)
+		s.metrics.ended(task.VideoID, event.OnEvent, stateTimedOut)
 	}
 	return task, err
 }
@@ -157,7 +157,7 @@ func (s *Service) taskNow(ctx context.Context, t sqlc.PluginTask) (sqlc.PluginTa
 	now = late(now)
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return end(ctx, tx, now) })
 	if err == nil {
-		s.metrics.ended(now.Hook, now.State)
+		s.metrics.ended(now.VideoID, now.Hook, now.State)
 		return now, nil
 	}
 	// The answer may have come between the two; then the task is not open.

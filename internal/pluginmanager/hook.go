@@ -20,6 +20,7 @@ const (
 	stateFailed   = "failed"   // answered what is no answer
 	stateTimedOut = "timedout" // did not answer in time
 	stateClosed   = "closed"   // the hook ended without it
+	stateSkipped  = "skipped"  // not asked about a simulated video: it may have effects
 )
 
 // verdict says how a hook stands: Open while it waits for answers, Due (ms)
@@ -96,6 +97,12 @@ func (s *Service) ask(ctx context.Context, tx *store.Tx, flowID, hook string, d 
 		if added == 0 {
 			continue // it was asked before
 		}
+		if event.Simulated(d.ID) && mayHaveEffects(p) {
+			if err := skip(ctx, q, flowID, p); err != nil {
+				return verdict{}, err
+			}
+			continue
+		}
 		err = tx.Emit(ctx, event.NewWithID(id.Derived("invocation", flowID, hook, p.Name, fmt.Sprint(attempt)),
 			event.PluginInvocation{Hook: hook, Plugin: p.Name, Video: pluginVideo(d), TaskToken: token, PluginData: data}))
 		if err != nil {
@@ -107,6 +114,24 @@ func (s *Service) ask(ctx context.Context, tx *store.Tx, flowID, hook string, d 
 		return verdict{}, fmt.Errorf("reading the tasks of %s: %w", hook, err)
 	}
 	return judge(hook, tasks), nil
+}
+
+// mayHaveEffects goes by the manifest, as the registry has it.
+func mayHaveEffects(p sqlc.Plugin) bool {
+	var m Manifest
+	return json.Unmarshal([]byte(p.Manifest), &m) != nil || m.hasEffects()
+}
+
+// skip ends a task that its plugin never hears of.
+func skip(ctx context.Context, q *sqlc.Queries, flowID string, p sqlc.Plugin) error {
+	_, err := q.SettleTask(ctx, sqlc.SettleTaskParams{
+		State: stateSkipped, Reason: "a simulation asks only plugins that say they have no effects",
+		FlowID: flowID, Hook: p.Hook, Plugin: p.Name, Attempt: attempt,
+	})
+	if err != nil {
+		return fmt.Errorf("skipping %s: %w", p.Name, err)
+	}
+	return nil
 }
 
 // decided says whether settle would end the hook without any time limit.

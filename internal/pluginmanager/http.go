@@ -23,6 +23,7 @@ type PluginInfo struct {
 	EventHook   string   `json:"eventHook" enum:"preValidate,postValidate,preMetadata,postMetadata,onEvent" doc:"onEvent: rules give it events, no lifecycle asks it"`
 	TimeLimit   float64  `json:"timeLimit" doc:"seconds that it has for one video"`
 	Kind        string   `json:"kind" enum:"builtin,configured"`
+	Effects     bool     `json:"effects" doc:"whether something may come of it but its answer; a simulation does not ask it then"`
 }
 
 // Register adds the plugin manager's operations to the API.
@@ -59,5 +60,6 @@ func show(r sqlc.Plugin) PluginInfo {
 	return PluginInfo{
 		Name: r.Name, Description: m.Description, Author: m.Author, Version: m.Version, Tags: m.Tags,
 		EventHook: r.Hook, TimeLimit: (time.Duration(r.TimeLimitMs) * time.Millisecond).Seconds(), Kind: r.Kind,
+		Effects: m.hasEffects(),
 	}
 }

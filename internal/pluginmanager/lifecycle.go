@@ -71,12 +71,12 @@ func (s *Service) runHook(c flow.Context, hook string, d *event.RecordingReadyEv
 			break
 		}
 		v = verdict{}
-		err = s.settleStep(c, fmt.Sprintf("%s settle %d", hook, round), hook, &v)
+		err = s.settleStep(c, fmt.Sprintf("%s settle %d", hook, round), d.ID, hook, &v)
 	}
 	return v, err
 }
 
-func (s *Service) settleStep(c flow.Context, name, hook string, v *verdict) error {
+func (s *Service) settleStep(c flow.Context, name, video, hook string, v *verdict) error {
 	var timedOut int
 	err := step(c, s, name, func(ctx context.Context, tx *store.Tx) (verdict, error) {
 		var v verdict
@@ -85,7 +85,7 @@ func (s *Service) settleStep(c flow.Context, name, hook string, v *verdict) erro
 		return v, err
 	}, v)
 	for range timedOut {
-		s.metrics.ended(hook, stateTimedOut)
+		s.metrics.ended(video, hook, stateTimedOut)
 	}
 	return err
 }

@@ -41,6 +41,8 @@ func TestLifecycle(t *testing.T) {
 			{"reconcile", reconcile},
 			{"registry", registry},
 			{"list plugins", listPlugins},
+			{"simulated", simulated},
+			{"forgotten in work", forgottenInWork},
 		} {
 			r.run(c)
 		}

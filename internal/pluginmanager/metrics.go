@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
 )
 
 // What became of a plugin's run, as metrics say it.
@@ -57,8 +59,12 @@ func (m *metrics) registered(all []registration) {
 	}
 }
 
-// ended counts a run by the state that its task came to.
-func (m *metrics) ended(hook, state string) {
+// ended counts a run by the state that its task came to. Simulated videos' do
+// not count.
+func (m *metrics) ended(video, hook, state string) {
+	if event.Simulated(video) {
+		return
+	}
 	switch state {
 	case statePassed:
 		m.runs.WithLabelValues(hook, outcomeSuccess).Inc()

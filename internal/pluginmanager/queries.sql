@@ -81,3 +81,22 @@ DELETE FROM plugin_answers WHERE hook = $1 AND answered_at < $2;
 
 -- name: ForgetTasks :exec
 DELETE FROM plugin_tasks WHERE hook = $1 AND asked_at < $2;
+
+-- name: SkippedPlugins :many
+SELECT plugin FROM plugin_tasks WHERE flow_id = $1 AND state = 'skipped' ORDER BY hook, position;
+
+-- name: SimulatedLifecycles :many
+SELECT video_id FROM plugin_lifecycles WHERE video_id LIKE 'sim-%' ORDER BY video_id;
+
+-- name: CountOfFlow :one
+SELECT (SELECT count(*) FROM plugin_lifecycles l WHERE l.flow_id = $1)
+    + (SELECT count(*) FROM plugin_tasks t WHERE t.flow_id = $1);
+
+-- name: ForgetAnswersOfFlow :exec
+DELETE FROM plugin_answers WHERE flow_id = $1;
+
+-- name: ForgetTasksOfFlow :exec
+DELETE FROM plugin_tasks WHERE flow_id = $1;
+
+-- name: ForgetLifecycle :exec
+DELETE FROM plugin_lifecycles WHERE flow_id = $1;

@@ -59,7 +59,13 @@ type Manifest struct {
 	Services              []string        `json:"services,omitempty"`
 	DeploymentTemplate    string          `json:"deployment_template,omitempty"`
 	OutputExample         json.RawMessage `json:"output_example,omitempty"`
+	// Effects is false for a plugin that does nothing but answer: it may be asked
+	// about simulated videos. Who does not say so has effects.
+	Effects *bool `json:"effects,omitempty"`
 }
+
+// hasEffects says whether something may come of asking the plugin but its answer.
+func (m Manifest) hasEffects() bool { return m.Effects == nil || *m.Effects }
 
 // Plugin is a plugin outside the process, by its plugin.json. How it proves who
 // it is, is the bus's matter.

@@ -148,4 +148,4 @@ func (s *Service) begin(ctx context.Context, v event.RecordingReadyEvent) error 
 	return flow.Run(ctx, s.flows, lifecycleFlow, flowID(v.ID), v)
 }
 
-func flowID(video string) string { return "life-" + video }
+func flowID(videoID string) string { return "life-" + videoID }

@@ -18,9 +18,12 @@ const consumer = "postprocess"
 // MP4ProcessingComplete and MP4ProcessingFailed.
 func (s *Service) Consumers() []event.Consumer {
 	return []event.Consumer{{
-		Name:    consumer,
-		Filters: []event.Filter{{Source: event.SourceStreaming, Type: event.RecordingStateChange{}.EventType()}},
-		Handle:  s.recordingEnded,
+		Name: consumer,
+		Filters: []event.Filter{
+			{Source: event.SourceStreaming, Type: event.RecordingStateChange{}.EventType()},
+			{Source: event.SourceSimulator, Type: event.SimulatedRecording{}.EventType()},
+		},
+		Handle: s.recordingEnded,
 	}}
 }
 
@@ -37,7 +40,7 @@ func (s *Service) recordingEnded(ctx context.Context, e event.Envelope) error {
 		Prefix: strings.TrimSuffix(d.RecordingS3KeyPrefix, "/"),
 	}
 	if err == nil {
-		err = job.check()
+		err = job.check(e.Source)
 	}
 	if err != nil {
 		// It can never be understood: trying again does not mend it.
@@ -53,9 +56,12 @@ func (s *Service) recordingEnded(ctx context.Context, e event.Envelope) error {
 	return s.start(ctx, job)
 }
 
-// check looks at what becomes part of keys and ids.
-func (j Job) check() error {
+// check looks at what becomes part of keys and ids. Files of a simulation must
+// never come to lie among those of a video.
+func (j Job) check(source string) error {
 	switch {
+	case event.Simulated(j.ID) != (source == event.SourceSimulator):
+		return errs.Newf(errs.Invalid, "the stream %q is not one of the source %s", j.ID, source)
 	case strings.Contains(j.ID, "/") || blob.CheckKey(j.ID) != nil:
 		return errs.Newf(errs.Invalid, "%q is no stream id", j.ID)
 	case j.Channel == "":

@@ -25,3 +25,9 @@ ORDER BY created_at, id LIMIT sqlc.arg(row_count);
 
 -- name: GetJob :one
 SELECT * FROM postprocess_jobs WHERE id = $1;
+
+-- name: SimulatedJobs :many
+SELECT id FROM postprocess_jobs WHERE id LIKE 'sim-%' ORDER BY id;
+
+-- name: ForgetJob :exec
+DELETE FROM postprocess_jobs WHERE id = $1;

@@ -73,6 +73,10 @@ func TestWhoIsToldWhat(t *testing.T) {
 		{"invocation", event.PluginInvocation{Hook: "preValidate", Plugin: "x", TaskToken: "secret", Video: event.PluginVideo{ID: "st-1", Channel: "ann"}}, "", nil},
 		{"answer", event.PluginComplete{Plugin: "x", TaskToken: "secret", Message: json.RawMessage(`{}`)}, "", nil},
 		{"plugin failed", event.PluginFailed{ID: "st-1", ChannelName: "ann", Message: "secret", Plugin: "x", Hook: "preValidate"}, "", nil},
+		{"simulated recording", event.SimulatedRecording{RecordingStateChange: event.RecordingStateChange{RecordingStatus: event.RecordingEnd, ChannelName: "ann", StreamID: "sim-1-1"}}, "", nil},
+		{"simulated MP4", event.MP4ProcessingComplete{ChannelName: "ann", ID: "sim-1-1"}, "", nil},
+		{"simulated video", event.VideoStatusUpdated{Lifecycle: event.Lifecycle{ID: "sim-1-1", ChannelName: "ann"}, Status: "valid"}, "", nil},
+		{"failed simulation", event.VideoStatusUpdated{Lifecycle: event.Lifecycle{ID: "sim-1-1", ChannelName: "ann"}, Status: "failed"}, "", nil},
 		{"new user", event.BroadcastUserCreated{Sub: "ann", Email: "ann@example.com", Username: "quick-fox"}, "", nil},
 	}
 	r := start(t, nil)
@@ -148,6 +152,7 @@ func TestProgress(t *testing.T) {
 	everybody := subscribe(t, connect(t, r.options("")), global)
 	for _, text := range []string{
 		`no JSON`, `{"type":"Forged","detail":{}}`,
+		`{"type":"MP4ProcessingProgress","detail":{"id":"sim-1-1","channel_name":"ann","step":"mp4","percent":9}}`,
 		`{"type":"MP4ProcessingProgress","detail":{"id":"st-1","channel_name":"ann","step":"mp4","percent":7,"path":"/secret"}}`,
 	} {
 		if err := r.bus.PublishLive("rt.processing.ann", []byte(text)); err != nil {

@@ -464,3 +464,51 @@ func TestRetention(t *testing.T) {
 		}
 	})
 }
+
+// Of a simulated video nothing leaves this server: its events go into the log
+// alone.
+func TestSimulatedEventsGoToTheLogAlone(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		rc := newReceiver(t, status(204))
+		r := newRig(t, quick(db)).start()
+		hook := r.webhook("hook", rc.URL, 0)
+		rc.knows(hook.Secret)
+		everything := `{"source":[{"exists":true}]}`
+		var log rules.RuleView
+		r.admin.Call("PUT", "/api/rules/"+hook.ID, rules.RuleInput{
+			Name: "hook", Enabled: true, Pattern: everything, Target: rules.RuleTarget{Type: "webhook", URL: rc.URL},
+		}).Want(200)
+		r.admin.Post("/api/rules", rules.RuleInput{Name: "log", Enabled: true, Pattern: everything, Target: rules.RuleTarget{Type: "log"}}).Want(201).JSON(&log)
+		simulated := []event.Envelope{
+			event.New(event.SimulatedRecording{RecordingStateChange: event.RecordingStateChange{RecordingStatus: event.RecordingEnd, StreamID: "sim-1-1"}}),
+			event.New(event.MP4ProcessingStarted{ID: "sim-1-1"}),
+			event.New(event.PluginInvocation{Hook: "preValidate", Plugin: "p", Video: event.PluginVideo{ID: "sim-1-1"}}),
+			event.New(event.VideoStatusUpdated{Lifecycle: event.Lifecycle{ID: "sim-1-1"}, Status: "valid"}),
+		}
+		r.hear(simulated...)
+		r.hear(started("st-1"))
+		r.await(log.ID, "delivered", 5)
+		r.await(hook.ID, "delivered", 1)
+		if calls := rc.calls(); len(calls) != 1 || strings.Contains(calls[0].body, "sim-") {
+			t.Errorf("the webhook was told %+v", calls)
+		}
+		if all := r.deliveries(hook.ID, ""); len(all) != 1 {
+			t.Errorf("the webhook has %d deliveries", len(all))
+		}
+
+		// Not even when a rule of the log becomes a webhook before it is tried.
+		r.stop()
+		r.hear(simulated[0])
+		r.hear(event.New(event.MP4ProcessingComplete{ID: "sim-1-1"}))
+		r.admin.Call("PUT", "/api/rules/"+log.ID, rules.RuleInput{
+			Name: "log", Enabled: true, Pattern: everything, Target: rules.RuleTarget{Type: "webhook", URL: rc.URL}, MaxTries: 1,
+		}).Want(200)
+		r.start()
+		if dead := r.await(log.ID, "dead", 1); !strings.Contains(dead[0].Last.Error, "simulated") {
+			t.Errorf("%+v", dead)
+		}
+		if calls := rc.calls(); len(calls) != 1 {
+			t.Errorf("the webhook was told %+v", calls)
+		}
+	})
+}

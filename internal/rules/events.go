@@ -32,8 +32,8 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 	if err != nil {
 		return err
 	}
-	closed := fromPlugins(e)
-	matches, err := s.matches(ctx, sqlc.New(s.db.Read()), parsed, closed)
+	allowed := targetsFor(e)
+	matches, err := s.matches(ctx, sqlc.New(s.db.Read()), parsed, allowed)
 	if err != nil || len(matches) == 0 {
 		return err
 	}
@@ -42,7 +42,7 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 		added = nil
 		q := sqlc.New(tx)
 		// Again, as the rules are now: one may be gone.
-		matches, err := s.matches(ctx, q, parsed, closed)
+		matches, err := s.matches(ctx, q, parsed, allowed)
 		if err != nil {
 			return err
 		}
@@ -92,24 +92,29 @@ type compiled struct {
 // match is a rule that an event may match.
 type match struct{ id, target string }
 
-// fromPlugins says whether an event is what plugins were asked or answered. Rules
-// give plugins none of it: a plugin that is asked because it was asked, or
-// because it answered, would be asked for ever.
-func fromPlugins(e event.Envelope) bool {
-	return e.Source == event.SourcePluginManager && strings.HasPrefix(e.DetailType, event.OnEvent+".") ||
+// targetsFor says to which targets an event may go. One about a simulated video
+// goes into the log alone: nothing outside this server may come of it. What
+// plugins were asked or answered goes to no plugin: one that is asked because it
+// was asked, or because it answered, would be asked for ever.
+func targetsFor(e event.Envelope) func(target string) bool {
+	simulated := e.Simulated()
+	ofPlugins := e.Source == event.SourcePluginManager && strings.HasPrefix(e.DetailType, event.OnEvent+".") ||
 		strings.HasPrefix(e.DetailType, event.PluginComplete{}.EventType())
+	return func(target string) bool {
+		return target == targetLog || !simulated && (target != targetPlugin || !ofPlugins)
+	}
 }
 
-// matches returns the ids of the enabled rules that an event matches; closed, of
-// those that give it to no plugin.
-func (s *Service) matches(ctx context.Context, q *sqlc.Queries, e pattern.Event, closed bool) ([]string, error) {
+// matches returns the ids of the enabled rules that an event matches, of those
+// with an allowed target.
+func (s *Service) matches(ctx context.Context, q *sqlc.Queries, e pattern.Event, allowed func(target string) bool) ([]string, error) {
 	c, err := s.current(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	var ids []string
 	c.set.Match(e, func(m match) {
-		if !closed || m.target != targetPlugin {
+		if allowed(m.target) {
 			ids = append(ids, m.id)
 		}
 	})

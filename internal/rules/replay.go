@@ -38,7 +38,7 @@ func (s *Service) ReplayTarget(ctx context.Context, ruleID string) (ReplayTarget
 
 // QueueReplay adds deliveries of events to a rule, whatever it has delivered
 // before, and returns how many are new: those of the same replay count once, and
-// those that rules give to no plugin not at all if the rule's target is one.
+// those that may not go to the rule's target not at all.
 // Call LookAfterReplay when the transaction is committed.
 func (s *Service) QueueReplay(ctx context.Context, tx *store.Tx, ruleID, replay string, events []event.Envelope) (int, error) {
 	queued, q := 0, sqlc.New(tx)
@@ -47,7 +47,7 @@ func (s *Service) QueueReplay(ctx context.Context, tx *store.Tx, ruleID, replay 
 		return 0, noRule(err, ruleID)
 	}
 	for _, e := range events {
-		if rule.Target == targetPlugin && fromPlugins(e) {
+		if !targetsFor(e)(rule.Target) {
 			continue
 		}
 		e = e.Masked()

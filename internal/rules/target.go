@@ -91,6 +91,10 @@ func (s *Service) limit(target string) time.Duration {
 func (s *Service) send(ctx context.Context, r sqlc.Rule, d sqlc.RuleDelivery) outcome {
 	ctx, cancel := context.WithTimeout(ctx, s.limit(r.Target))
 	defer cancel()
+	if r.Target != targetLog && simulated(d) {
+		// It was the log's when the event came.
+		return outcome{err: "the event is about a simulated video: it goes into the log alone"}
+	}
 	switch r.Target {
 	case targetWebhook:
 		return s.post(ctx, r, d)
@@ -146,6 +150,12 @@ func (s *Service) outcomeOf(r sqlc.Rule, d sqlc.RuleDelivery, err error) outcome
 		s.log.Error("rules: a try failed", "rule", r.Name, "delivery", d.ID, "err", err)
 	}
 	return outcome{err: clip(errs.MessageOf(err)), final: code == errs.Invalid || code == errs.Conflict}
+}
+
+// simulated says whether a delivery's event is about a simulated video.
+func simulated(d sqlc.RuleDelivery) bool {
+	e, err := event.Parse([]byte(d.Body))
+	return err == nil && e.Simulated()
 }
 
 // write puts an event into the log, one line.

@@ -79,20 +79,35 @@ func (s *Service) sweep(ctx context.Context, videoID string) error {
 	if err != nil {
 		return named(err, videoID)
 	}
-	for _, prefix := range []string{v.Prefix + "/", filesPrefix(v.ID)} {
-		objects, err := s.objects.List(ctx, prefix)
-		if err != nil {
-			return err
-		}
-		keys := make([]string, len(objects))
-		for i, o := range objects {
-			keys[i] = o.Key
-		}
-		if err := s.objects.Delete(ctx, keys...); err != nil {
+	for _, prefix := range ownPrefixes(v) {
+		if _, err := s.removeBelow(ctx, prefix); err != nil {
 			return err
 		}
 	}
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return sqlc.New(tx).MarkSwept(ctx, sqlc.MarkSweptParams{ID: v.ID, DeletedAt: v.DeletedAt})
 	})
+}
+
+// ownPrefixes are where a video's own objects lie. The recording of a simulated
+// one is another video's.
+func ownPrefixes(v sqlc.Video) []string {
+	own := []string{filesPrefix(v.ID)}
+	if v.Prefix != "" && !event.Simulated(v.ID) {
+		own = append(own, v.Prefix+"/")
+	}
+	return own
+}
+
+// removeBelow deletes the objects below a prefix and says whether there were any.
+func (s *Service) removeBelow(ctx context.Context, prefix string) (found bool, err error) {
+	objects, err := s.objects.List(ctx, prefix)
+	if err != nil {
+		return false, err
+	}
+	keys := make([]string, len(objects))
+	for i, o := range objects {
+		keys[i] = o.Key
+	}
+	return len(keys) > 0, s.objects.Delete(ctx, keys...)
 }

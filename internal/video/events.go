@@ -23,6 +23,7 @@ func (s *Service) Consumers() []event.Consumer {
 			Name: catalogueConsumer,
 			Filters: []event.Filter{
 				{Source: event.SourceStreaming, Type: event.RecordingStateChange{}.EventType()},
+				{Source: event.SourceSimulator, Type: event.SimulatedRecording{}.EventType()},
 				{Source: event.SourceVideoManager, Type: event.MP4ProcessingStarted{}.EventType()},
 				{Source: event.SourceVideoManager, Type: event.MP4ProcessingComplete{}.EventType()},
 				{Source: event.SourceVideoManager, Type: event.MP4ProcessingFailed{}.EventType()},
@@ -65,7 +66,7 @@ func (s *Service) recordingEnded(ctx context.Context, e event.Envelope) error {
 	if d.RecordingStatus != event.RecordingEnd {
 		return nil
 	}
-	if err := checkRecording(d); err != nil {
+	if err := checkRecording(e.Source, d); err != nil {
 		return s.ignore(e, err)
 	}
 	username, err := s.channels.Username(ctx, d.ChannelName)

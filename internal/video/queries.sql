@@ -3,7 +3,7 @@
 INSERT INTO videos (id, channel, username, created_at, status, reason, prefix, recorded, processed,
     mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag,
     visibility, deleted_at, swept)
-VALUES ($1, $2, '', 0, 'processing', '', '', FALSE, FALSE, '', '', 0, 0, 0, 0, '', '', '[]', '', 'public', 0, FALSE)
+VALUES ($1, $2, '', 0, 'processing', '', '', FALSE, FALSE, '', '', 0, 0, 0, 0, '', '', '[]', '', $3, 0, FALSE)
 ON CONFLICT (id) DO UPDATE SET id = excluded.id
 RETURNING *;
 
@@ -43,8 +43,9 @@ WHERE channel = $1 AND status = 'valid' AND visibility = 'public' AND recorded =
 ORDER BY created_at DESC, id DESC LIMIT sqlc.arg(row_count);
 
 -- name: ListChannel :many
+-- Simulated videos are no owner's. Public lists have none: they are private.
 SELECT * FROM videos
-WHERE channel = $1 AND recorded = TRUE AND deleted_at = 0
+WHERE channel = $1 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%'
     AND created_at <= sqlc.arg(at) AND (created_at < sqlc.arg(at) OR id < sqlc.arg(last_id))
 ORDER BY created_at DESC, id DESC LIMIT sqlc.arg(row_count);
 
@@ -103,7 +104,7 @@ DELETE FROM video_words WHERE video_id = $1;
 -- name: WithoutWords :many
 -- Videos that search does not find yet: those from before there was one.
 SELECT id FROM videos v
-WHERE recorded = TRUE AND deleted_at = 0 AND NOT EXISTS (SELECT 1 FROM video_words w WHERE w.video_id = v.id)
+WHERE recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%' AND NOT EXISTS (SELECT 1 FROM video_words w WHERE w.video_id = v.id)
 ORDER BY id LIMIT $1;
 
 -- name: SetTranscriptWords :exec
@@ -115,3 +116,15 @@ SELECT words FROM video_transcripts WHERE video_id = $1;
 
 -- name: ForgetTranscriptWords :exec
 DELETE FROM video_transcripts WHERE video_id = $1;
+
+-- name: LastRecorded :many
+-- What a simulation replays.
+SELECT * FROM videos
+WHERE recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%'
+ORDER BY created_at DESC, id DESC LIMIT $1;
+
+-- name: Simulated :many
+SELECT id FROM videos WHERE id LIKE 'sim-%' ORDER BY id;
+
+-- name: ForgetVideo :exec
+DELETE FROM videos WHERE id = $1;

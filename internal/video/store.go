@@ -23,7 +23,11 @@ const (
 // claim returns a video's row, made if there is none, and locks it until the
 // transaction ends.
 func claim(ctx context.Context, tx *store.Tx, id, channel string) (sqlc.Video, error) {
-	v, err := sqlc.New(tx).ClaimVideo(ctx, sqlc.ClaimVideoParams{ID: id, Channel: channel})
+	visibility := public
+	if event.Simulated(id) {
+		visibility = private
+	}
+	v, err := sqlc.New(tx).ClaimVideo(ctx, sqlc.ClaimVideoParams{ID: id, Channel: channel, Visibility: visibility})
 	if err != nil {
 		return v, fmt.Errorf("the row of video %s: %w", id, err)
 	}

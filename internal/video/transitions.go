@@ -154,8 +154,9 @@ func status(l event.Lifecycle, v sqlc.Video) event.VideoStatusUpdated {
 func filesPrefix(id string) string { return "videos/" + id + "/" }
 
 // checkRecording makes sure that what is stored can later be deleted without
-// touching anything else.
-func checkRecording(d event.RecordingStateChange) error {
+// touching anything else. A simulated recording names another one's objects,
+// which are never deleted with it: it must be known by its id as what it is.
+func checkRecording(source string, d event.RecordingStateChange) error {
 	if err := checkIDs(d.StreamID, d.ChannelName); err != nil {
 		return err
 	}
@@ -163,7 +164,12 @@ func checkRecording(d event.RecordingStateChange) error {
 	if err := blob.CheckKey(prefix); err != nil {
 		return err
 	}
-	if !strings.HasSuffix(prefix, "/"+d.StreamID) {
+	simulated := event.Simulated(d.StreamID)
+	if simulated != (source == event.SourceSimulator) {
+		return errs.Newf(errs.Invalid, "the stream %q is not one of the source %s: ids that begin with %q are the simulator's",
+			d.StreamID, source, event.SimulatedPrefix)
+	}
+	if !simulated && !strings.HasSuffix(prefix, "/"+d.StreamID) {
 		return errs.Newf(errs.Invalid, "recording_s3_key_prefix %q does not end in the stream's id %q", prefix, d.StreamID)
 	}
 	return nil

@@ -40,6 +40,9 @@ func (s *Service) Update(ctx context.Context, videoID string, u VideoUpdate) (sq
 	}
 	var changed sqlc.Video
 	err := s.govern(ctx, videoID, func(ctx context.Context, tx *store.Tx, v *sqlc.Video) error {
+		if event.Simulated(v.ID) {
+			return errs.New(errs.Conflict, "a simulated video stays as it is: it is removed with its simulation")
+		}
 		before := *v
 		u.apply(v)
 		changed = *v

@@ -77,6 +77,8 @@ func TestWrongUsage(t *testing.T) {
 		{name: "unknown role", args: add("--password-stdin", "--email", "a@example.com", "--role", "boss"), says: []string{"boss", "broadcaster"}},
 		{name: "password not from standard input", args: add("--email", "a@example.com", "--role", "viewer"), says: []string{"--password-stdin"}},
 		{name: "no password", args: add("--password-stdin", "--email", "a@example.com", "--role", "viewer"), says: []string{"no password"}},
+		{name: "nothing to simulate", args: []string{"simulate", "--last", "0"}, says: []string{"--last", "1 to 1000"}},
+		{name: "too much at once", args: []string{"simulate", "--at-once", "1001"}, says: []string{"--at-once", "1 to 1000"}},
 		{name: "no channel", args: []string{"channel", "rotate-key"}, says: []string{"<id>"}},
 	}
 	for _, tt := range tests {

@@ -68,6 +68,9 @@ func (c *Client) Do(method, path string, body any) (status int, answer []byte) {
 	return resp.StatusCode, answer
 }
 
+// HTTP returns the client of the session, for what is no single answer.
+func (c *Client) HTTP() *http.Client { return c.http }
+
 // Get reads a JSON answer into out; any status but 200 is an error.
 func (c *Client) Get(path string, out any) error {
 	c.t.Helper()

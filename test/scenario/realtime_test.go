@@ -81,11 +81,17 @@ func listenMQTT(t *testing.T, n *harness.Node, topic string) *heard {
 // listenSSE hears a topic by server-sent events.
 func listenSSE(t *testing.T, n *harness.Node, topic string) *heard {
 	t.Helper()
+	return listenAs(t, n, http.DefaultClient, topic)
+}
+
+// listenAs hears topics, joined by commas, as who has a session.
+func listenAs(t *testing.T, n *harness.Node, session *http.Client, topic string) *heard {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.URL+"/events?topics="+topic, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := session.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

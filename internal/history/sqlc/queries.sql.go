@@ -142,6 +142,15 @@ func (q *Queries) ForgetTasks(ctx context.Context, videoID string) error {
 	return err
 }
 
+const forgetVideo = `-- name: ForgetVideo :exec
+DELETE FROM history_videos WHERE id = $1
+`
+
+func (q *Queries) ForgetVideo(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, forgetVideo, id)
+	return err
+}
+
 const keepFact = `-- name: KeepFact :exec
 INSERT INTO history_facts (video_id, name, happened_at, weight, detail) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (video_id, name) DO UPDATE
@@ -204,4 +213,31 @@ func (q *Queries) SaveTask(ctx context.Context, arg SaveTaskParams) error {
 		arg.TokenHash,
 	)
 	return err
+}
+
+const simulatedVideos = `-- name: SimulatedVideos :many
+SELECT id FROM history_videos WHERE id LIKE 'sim-%' ORDER BY id
+`
+
+func (q *Queries) SimulatedVideos(ctx context.Context) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, simulatedVideos)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

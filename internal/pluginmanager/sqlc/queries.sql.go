@@ -199,6 +199,18 @@ func (q *Queries) CloseTasks(ctx context.Context, flowID string) error {
 	return err
 }
 
+const countOfFlow = `-- name: CountOfFlow :one
+SELECT (SELECT count(*) FROM plugin_lifecycles l WHERE l.flow_id = $1)
+    + (SELECT count(*) FROM plugin_tasks t WHERE t.flow_id = $1)
+`
+
+func (q *Queries) CountOfFlow(ctx context.Context, flowID string) (int32, error) {
+	row := q.db.QueryRowContext(ctx, countOfFlow, flowID)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const endLifecycle = `-- name: EndLifecycle :exec
 UPDATE plugin_lifecycles SET ended_at = $1, status = $2 WHERE flow_id = $3
 `
@@ -228,6 +240,24 @@ func (q *Queries) ForgetAnswers(ctx context.Context, arg ForgetAnswersParams) er
 	return err
 }
 
+const forgetAnswersOfFlow = `-- name: ForgetAnswersOfFlow :exec
+DELETE FROM plugin_answers WHERE flow_id = $1
+`
+
+func (q *Queries) ForgetAnswersOfFlow(ctx context.Context, flowID string) error {
+	_, err := q.db.ExecContext(ctx, forgetAnswersOfFlow, flowID)
+	return err
+}
+
+const forgetLifecycle = `-- name: ForgetLifecycle :exec
+DELETE FROM plugin_lifecycles WHERE flow_id = $1
+`
+
+func (q *Queries) ForgetLifecycle(ctx context.Context, flowID string) error {
+	_, err := q.db.ExecContext(ctx, forgetLifecycle, flowID)
+	return err
+}
+
 const forgetTasks = `-- name: ForgetTasks :exec
 DELETE FROM plugin_tasks WHERE hook = $1 AND asked_at < $2
 `
@@ -239,6 +269,15 @@ type ForgetTasksParams struct {
 
 func (q *Queries) ForgetTasks(ctx context.Context, arg ForgetTasksParams) error {
 	_, err := q.db.ExecContext(ctx, forgetTasks, arg.Hook, arg.AskedAt)
+	return err
+}
+
+const forgetTasksOfFlow = `-- name: ForgetTasksOfFlow :exec
+DELETE FROM plugin_tasks WHERE flow_id = $1
+`
+
+func (q *Queries) ForgetTasksOfFlow(ctx context.Context, flowID string) error {
+	_, err := q.db.ExecContext(ctx, forgetTasksOfFlow, flowID)
 	return err
 }
 
@@ -509,6 +548,60 @@ func (q *Queries) SettleTask(ctx context.Context, arg SettleTaskParams) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const simulatedLifecycles = `-- name: SimulatedLifecycles :many
+SELECT video_id FROM plugin_lifecycles WHERE video_id LIKE 'sim-%' ORDER BY video_id
+`
+
+func (q *Queries) SimulatedLifecycles(ctx context.Context) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, simulatedLifecycles)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var video_id string
+		if err := rows.Scan(&video_id); err != nil {
+			return nil, err
+		}
+		items = append(items, video_id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const skippedPlugins = `-- name: SkippedPlugins :many
+SELECT plugin FROM plugin_tasks WHERE flow_id = $1 AND state = 'skipped' ORDER BY hook, position
+`
+
+func (q *Queries) SkippedPlugins(ctx context.Context, flowID string) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, skippedPlugins, flowID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var plugin string
+		if err := rows.Scan(&plugin); err != nil {
+			return nil, err
+		}
+		items = append(items, plugin)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const spendAnswerBytes = `-- name: SpendAnswerBytes :execrows

@@ -87,6 +87,15 @@ func (q *Queries) BeginAgain(ctx context.Context, arg BeginAgainParams) ([]Postp
 	return items, nil
 }
 
+const forgetJob = `-- name: ForgetJob :exec
+DELETE FROM postprocess_jobs WHERE id = $1
+`
+
+func (q *Queries) ForgetJob(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, forgetJob, id)
+	return err
+}
+
 const getJob = `-- name: GetJob :one
 SELECT id, channel, prefix, duration_ms, state, reason, created_at, updated_at, attempt, codecs, media_ms, width, height, frames, size FROM postprocess_jobs WHERE id = $1
 `
@@ -163,6 +172,33 @@ func (q *Queries) SetState(ctx context.Context, arg SetStateParams) error {
 		arg.Attempt,
 	)
 	return err
+}
+
+const simulatedJobs = `-- name: SimulatedJobs :many
+SELECT id FROM postprocess_jobs WHERE id LIKE 'sim-%' ORDER BY id
+`
+
+func (q *Queries) SimulatedJobs(ctx context.Context) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, simulatedJobs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const unfinishedJobs = `-- name: UnfinishedJobs :many

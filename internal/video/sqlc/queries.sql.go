@@ -152,19 +152,20 @@ const claimVideo = `-- name: ClaimVideo :one
 INSERT INTO videos (id, channel, username, created_at, status, reason, prefix, recorded, processed,
     mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag,
     visibility, deleted_at, swept)
-VALUES ($1, $2, '', 0, 'processing', '', '', FALSE, FALSE, '', '', 0, 0, 0, 0, '', '', '[]', '', 'public', 0, FALSE)
+VALUES ($1, $2, '', 0, 'processing', '', '', FALSE, FALSE, '', '', 0, 0, 0, 0, '', '', '[]', '', $3, 0, FALSE)
 ON CONFLICT (id) DO UPDATE SET id = excluded.id
 RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags
 `
 
 type ClaimVideoParams struct {
-	ID      string
-	Channel string
+	ID         string
+	Channel    string
+	Visibility string
 }
 
 // Makes the row if there is none, and locks it until the transaction ends.
 func (q *Queries) ClaimVideo(ctx context.Context, arg ClaimVideoParams) (Video, error) {
-	row := q.db.QueryRowContext(ctx, claimVideo, arg.ID, arg.Channel)
+	row := q.db.QueryRowContext(ctx, claimVideo, arg.ID, arg.Channel, arg.Visibility)
 	var i Video
 	err := row.Scan(
 		&i.ID,
@@ -208,6 +209,15 @@ func (q *Queries) ForgetTranscriptWords(ctx context.Context, videoID string) err
 	return err
 }
 
+const forgetVideo = `-- name: ForgetVideo :exec
+DELETE FROM videos WHERE id = $1
+`
+
+func (q *Queries) ForgetVideo(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, forgetVideo, id)
+	return err
+}
+
 const forgetWords = `-- name: ForgetWords :exec
 DELETE FROM video_words WHERE video_id = $1
 `
@@ -228,9 +238,68 @@ func (q *Queries) Known(ctx context.Context, id string) (bool, error) {
 	return exists, err
 }
 
+const lastRecorded = `-- name: LastRecorded :many
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos
+WHERE recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%'
+ORDER BY created_at DESC, id DESC LIMIT $1
+`
+
+// What a simulation replays.
+func (q *Queries) LastRecorded(ctx context.Context, limit int32) ([]Video, error) {
+	rows, err := q.db.QueryContext(ctx, lastRecorded, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Video{}
+	for rows.Next() {
+		var i Video
+		if err := rows.Scan(
+			&i.ID,
+			&i.Channel,
+			&i.Username,
+			&i.CreatedAt,
+			&i.Status,
+			&i.Reason,
+			&i.Prefix,
+			&i.Recorded,
+			&i.Processed,
+			&i.Mp4Key,
+			&i.ThumbnailKey,
+			&i.DurationMs,
+			&i.Width,
+			&i.Height,
+			&i.Size,
+			&i.Title,
+			&i.TypedTitle,
+			&i.Tags,
+			&i.EventTag,
+			&i.Visibility,
+			&i.DeletedAt,
+			&i.Swept,
+			&i.FailedAttempt,
+			&i.Storyboard,
+			&i.EventTyped,
+			&i.Transcript,
+			&i.Description,
+			&i.TypedTags,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listChannel = `-- name: ListChannel :many
 SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos
-WHERE channel = $1 AND recorded = TRUE AND deleted_at = 0
+WHERE channel = $1 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%'
     AND created_at <= $2 AND (created_at < $2 OR id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
 `
@@ -242,6 +311,7 @@ type ListChannelParams struct {
 	RowCount int32
 }
 
+// Simulated videos are no owner's. Public lists have none: they are private.
 func (q *Queries) ListChannel(ctx context.Context, arg ListChannelParams) ([]Video, error) {
 	rows, err := q.db.QueryContext(ctx, listChannel,
 		arg.Channel,
@@ -802,6 +872,33 @@ func (q *Queries) SetTranscriptWords(ctx context.Context, arg SetTranscriptWords
 	return err
 }
 
+const simulated = `-- name: Simulated :many
+SELECT id FROM videos WHERE id LIKE 'sim-%' ORDER BY id
+`
+
+func (q *Queries) Simulated(ctx context.Context) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, simulated)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const transcriptWords = `-- name: TranscriptWords :one
 SELECT words FROM video_transcripts WHERE video_id = $1
 `
@@ -912,7 +1009,7 @@ func (q *Queries) Video(ctx context.Context, id string) (Video, error) {
 
 const withoutWords = `-- name: WithoutWords :many
 SELECT id FROM videos v
-WHERE recorded = TRUE AND deleted_at = 0 AND NOT EXISTS (SELECT 1 FROM video_words w WHERE w.video_id = v.id)
+WHERE recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%' AND NOT EXISTS (SELECT 1 FROM video_words w WHERE w.video_id = v.id)
 ORDER BY id LIMIT $1
 `
 

@@ -13,6 +13,8 @@ describe('match', () => {
     ['/admin/rules/ru-1', 'rule', { id: 'ru-1' }],
     ['/admin/events', 'events', {}],
     ['/admin/events/replays', 'replays', {}],
+    ['/admin/simulations', 'simulations', {}],
+    ['/admin/simulations/sim-1', 'simulation', { id: 'sim-1' }],
     ['/watch', 'not-found', {}],
     ['/watch/%E0%A4', 'not-found', {}],
     ['/live/a/master.m3u8', 'not-found', {}],

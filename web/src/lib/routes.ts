@@ -17,6 +17,8 @@ export type PageName =
   | 'rule'
   | 'events'
   | 'replays'
+  | 'simulations'
+  | 'simulation'
   | 'not-found'
 
 export interface Match {
@@ -41,6 +43,8 @@ const routes: [string, PageName][] = [
   ['/admin/rules/:id', 'rule'],
   ['/admin/events', 'events'],
   ['/admin/events/replays', 'replays'],
+  ['/admin/simulations', 'simulations'],
+  ['/admin/simulations/:id', 'simulation'],
 ]
 
 /** Finds the page of a path; a slash at the end makes no difference. */

@@ -26,7 +26,7 @@ const shots = [
   ['studio-live', 'casting', '/broadcast', 'cast'], ['studio-poor', 'struggling', '/broadcast', 'cast'], ['studio-lost', 'casting', '/broadcast', 'lose'], ['studio-continue', 'waiting', '/broadcast', 'camera'], ['my-channel-live', 'casting', '/my/channel', 'health'],
   ['signin', 'signedOut', '/signin'], ['signup', 'signedOut', '/signup'], ['confirm', 'signedOut', '/confirm?token=x'], ['setup', 'empty', '/setup?token=x'],
   ['my-videos', 'full', '/my/videos'], ['my-videos-empty', 'quiet', '/my/videos'], ['my-video', 'full', '/my/videos/st-m1'], ['my-video-working', 'full', '/my/videos/st-m0', 'progress'], ['my-video-failed', 'full', '/my/videos/st-m4'],
-  ['my-channel', 'full', '/my/channel'], ['admin', 'full', '/admin'], ['rules', 'full', '/admin/rules'], ['rules-one', 'full', '/admin/rules/ru-1', 'letter'], ['rules-new', 'full', '/admin/rules/new', 'badPattern'], ['events', 'full', '/admin/events', 'event'], ['replays', 'full', '/admin/events/replays'], ['replays-new', 'full', '/admin/events/replays', 'replay'], ['replays-none', 'quiet', '/admin/events/replays'], ['not-found', 'full', '/nowhere'], ['menu', 'full', '/', 'menu'],
+  ['my-channel', 'full', '/my/channel'], ['admin', 'full', '/admin'], ['rules', 'full', '/admin/rules'], ['rules-one', 'full', '/admin/rules/ru-1', 'letter'], ['rules-new', 'full', '/admin/rules/new', 'badPattern'], ['events', 'full', '/admin/events', 'event'], ['replays', 'full', '/admin/events/replays'], ['replays-new', 'full', '/admin/events/replays', 'replay'], ['replays-none', 'quiet', '/admin/events/replays'], ['simulations', 'full', '/admin/simulations', 'startSecond'], ['simulations-none', 'quiet', '/admin/simulations'], ['simulations-one', 'full', '/admin/simulations/sim-3'], ['simulations-stop', 'full', '/admin/simulations/sim-3', 'stopIt'], ['not-found', 'full', '/nowhere'], ['menu', 'full', '/', 'menu'],
   ['search', 'full', '/?q=street'], ['search-none', 'nothingFound', '/?q=zebra'], ['search-broken', 'broken', '/?q=x'], ['search-typed', 'full', '/', 'search'],
   ['edit', 'full', '/my/videos', 'edit'], ['edit-wrong', 'stubborn', '/my/videos/st-m1', 'editWrong'], ['watch-mine', 'full', '/watch/st-m1', 'saved'], ['story', 'full', '/watch/st-0', 'story'],
 ]
@@ -79,6 +79,14 @@ const actions = {
     await page.getByText('Line 3, column 34').waitFor()
     const at = await page.evaluate(() => document.activeElement?.selectionStart)
     if (at !== 49) throw new Error(`the caret is at ${at}`)
+  },
+  async startSecond(page) {
+    await page.getByRole('button', { name: 'Start' }).click()
+    await page.getByText('the simulation sim-3 runs').waitFor()
+  },
+  async stopIt(page) {
+    await page.getByRole('button', { name: 'Stop' }).click()
+    await page.getByRole('heading', { name: 'Stop the simulation?' }).waitFor()
   },
   play,
   async preview(page) {
@@ -195,7 +203,7 @@ for (const [name, world, path, action] of shots) {
       const context = await browser.newContext({ viewport, colorScheme: scheme, reducedMotion: 'reduce', deviceScaleFactor: 1, hasTouch: size === 'phone', permissions: ['camera', 'cast', 'lose'].includes(action) ? ['camera', 'microphone'] : [] })
       const page = await context.newPage()
       const errors = []
-      page.on('console', (m) => m.type() === 'error' && !/400|404|406|503|WebSocket/.test(m.text()) && errors.push(m.text()))
+      page.on('console', (m) => m.type() === 'error' && !/400|404|406|409|503|WebSocket/.test(m.text()) && errors.push(m.text()))
       page.setDefaultTimeout(12_000)
       page.on('pageerror', (e) => errors.push(String(e)))
       const peer = ['cast', 'lose', 'webrtc'].includes(action) ? await answerOffers(context, page) : null

@@ -118,6 +118,20 @@ const replays = [
   replay('re-3', 'done', { endedAt: ago(18) }), replay('re-2', 'cancelled', { queued: 900, withdrawn: 310, endedAt: ago(90) }),
   replay('re-1', 'failed', { ruleName: 'Search index', lookedAt: 100, matched: 4, queued: 4, reason: 'the rule was deleted', endedAt: ago(300) }),
 ]
+const counted = (more) => ({ waiting: 0, working: 0, valid: 0, invalid: 0, failed: 0, dropped: 0, ...more })
+const took = (count, p50, p95, max) => ({ count, p50, p95, max })
+const simulation = (id, more) => ({
+  id, state: 'removed', ending: 'finished', startedBy: 'brave-fox', createdAt: ago(200), endedAt: ago(195), asked: 10, atOnce: 4, keep: false, total: 10, percent: 100,
+  counts: counted({ valid: 9, invalid: 1 }), measures: { processing: took(10, 2140, 4880, 5210), lifecycle: took(10, 31, 64, 71), whole: took(10, 2200, 4960, 5300), perMinute: 86.4, speed: 131.25 }, skipped: [], ...more,
+})
+const simulations = [
+  simulation('sim-3', { state: 'running', ending: undefined, endedAt: undefined, createdAt: ago(0.4), asked: 12, total: 9, percent: 46, counts: counted({ valid: 3, invalid: 1, working: 2, waiting: 3 }), measures: { processing: took(4, 2140, 4880, 5210), lifecycle: took(4, 31, 64, 71), whole: took(4, 2200, 4960, 5300), perMinute: 72.1, speed: 98.3 }, skipped: ['chat_plugin', 'generate_title_plugin'] }),
+  simulation('sim-2', { state: 'kept', startedBy: undefined, counts: counted({ valid: 8, failed: 2 }) }), simulation('sim-1', { createdAt: ago(9000), ending: 'stopped', counts: counted({ valid: 4, dropped: 6 }), percent: 40 }), simulation('sim-0', { createdAt: ago(9900) }),
+]
+const simulated = [
+  ['valid', { title: 'Keynote rehearsal from the main stage', processing: 2100, lifecycle: 31, whole: 2180 }], ['valid', { processing: 1900, whole: 1950 }], ['invalid', { reason: 'the video is 4.2 s long; it must be longer than 10 s', whole: 840, duration: 4200 }], ['valid', { title: 'Night market, live', whole: 5300 }],
+  ['processing', { step: 'storyboard', percent: 61, title: 'A walk along the harbour while the fog lifts and the first boats come in' }], ['plugins', { percent: 90 }], ['waiting', { percent: 0 }], ['waiting', { percent: 0, title: 'Street music' }], ['waiting', { percent: 0 }],
+].map(([state, more], i) => ({ id: `sim-3-${i + 1}`, number: i + 1, original: `st-${i}`, channel: '01a', duration: 96_000 * (i + 1), state, percent: 100, processing: 0, lifecycle: 0, whole: 0, ...more }))
 
 export const full = {
   'GET /api/archive': { keepDays: 30, maxSize: 2 ** 30, events: 48211, size: 38_600_000, oldest: ago(3000) },
@@ -150,6 +164,10 @@ export const full = {
     type: 'about:blank', title: 'Bad Request', status: 400, code: 'invalid', detail: 'body.pattern: a number must stand after ">"',
     errors: [{ location: 'body.pattern', message: 'a number must stand after ">"', line: 3, column: 34, path: 'detail.count[0].numeric[1]' }],
   },
+  'GET /api/simulations': list(simulations),
+  'GET /api/simulations/*': (path) => simulations.find((run) => path.endsWith(run.id)),
+  'GET /api/simulations/*/videos': list(simulated),
+  'POST /api/simulations': { type: 'about:blank', title: 'Conflict', status: 409, code: 'conflict', detail: 'the simulation sim-3 runs: wait for its end, or stop it' },
   'GET /api/admin/mail': list([{ id: '1', to: 'lee@example.com', subject: 'Confirm your address', status: 'shown', link: 'https://video.example.com/confirm?token=8f2c1d0e9b7a6f5e4d3c2b1a09f8e7d6', createdAt: ago(12) }]),
 }
 
@@ -176,5 +194,5 @@ export const empty = { 'GET /api/auth/session': session(null, { setup: true }), 
 export const nothingFound = { ...full, 'GET /api/videos': list([]) }
 /** Changes are refused. */
 export const stubborn = { ...full, 'PATCH /api/video/*': { status: 503, title: 'Unavailable', detail: 'The database does not answer. Please try again in a moment.' } }
-export const quiet = { ...full, 'GET /api/channels': list([]), 'GET /api/channel/videos': list([]) }
+export const quiet = { ...full, 'GET /api/simulations': list([]), 'GET /api/channels': list([]), 'GET /api/channel/videos': list([]) }
 export const broken = { 'GET /api/auth/session': session(null), 'GET /api/videos': { status: 503, title: 'Unavailable', detail: 'The database does not answer. Please try again in a moment.' }, 'GET /api/channels': { status: 503, title: 'Unavailable', detail: 'The database does not answer.' } }

@@ -24,6 +24,9 @@ import type {
   RuleInput,
   RuleTargets,
   Session,
+  SimulatedVideo,
+  Simulation,
+  SimulationInput,
   SignUpAnswer,
   TypeCount,
   User,
@@ -166,6 +169,15 @@ export const api = {
   cancelReplay: (id: string) => call<Replay>('POST', `/api/archive/replays/${seg(id)}/cancel`),
   /** How many events of a part of the range a replay would deliver. */
   countMatches: (replay: ReplayInput, offset?: string) => call<Matches>('POST', '/api/archive/count', { ...replay, offset }),
+
+  simulations: (offset?: string) => call<Page<Simulation>>('GET', '/api/simulations' + query({ offset, limit: 10 })),
+  simulation: (id: string) => call<Simulation>('GET', `/api/simulations/${seg(id)}`),
+  simulatedVideos: (id: string, offset?: string) =>
+    call<Page<SimulatedVideo>>('GET', `/api/simulations/${seg(id)}/videos` + query({ offset, limit: 100 })),
+  startSimulation: (input: SimulationInput) => call<Simulation>('POST', '/api/simulations', input),
+  /** Ends it and removes its videos; its results stay. */
+  stopSimulation: (id: string) => call<Simulation>('POST', `/api/simulations/${seg(id)}/stop`),
+  deleteSimulation: (id: string) => call<void>('DELETE', `/api/simulations/${seg(id)}`),
 
   mail: () => call<Page<OutboxMail>>('GET', '/api/admin/mail' + query({ limit: 100 })),
 }

@@ -696,6 +696,88 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/simulations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The simulations, newest first
+         * @description The results of the last 50 are kept, for 30 days.
+         */
+        get: operations["list-simulations"];
+        put?: never;
+        /**
+         * Replay the newest recordings
+         * @description Each goes through post-processing and the plugin lifecycle as a video of its own that admins alone see. Only plugins that say they have no effects are asked. When it is over, the videos are removed. One runs at a time.
+         */
+        post: operations["start-simulation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/simulations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A simulation and what it measured */
+        get: operations["get-simulation"];
+        put?: never;
+        post?: never;
+        /**
+         * End a simulation, remove its videos and forget its results
+         * @description It is gone when its videos are.
+         */
+        delete: operations["delete-simulation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/simulations/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a simulation and remove its videos
+         * @description Its results stay. For one that is over this removes the videos that were kept.
+         */
+        post: operations["stop-simulation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/simulations/{id}/videos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a simulation replays and how far it is */
+        get: operations["list-simulation-videos"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/video/{id}": {
         parameters: {
             query?: never;
@@ -1164,6 +1246,26 @@ export interface components {
             /** @description offset of the next page; absent on the last */
             nextPage?: string;
         };
+        ListSimulatedVideo: {
+            /**
+             * Format: int64
+             * @description rows on this page
+             */
+            count: number;
+            data: components["schemas"]["SimulatedVideo"][];
+            /** @description offset of the next page; absent on the last */
+            nextPage?: string;
+        };
+        ListSimulationView: {
+            /**
+             * Format: int64
+             * @description rows on this page
+             */
+            count: number;
+            data: components["schemas"]["SimulationView"][];
+            /** @description offset of the next page; absent on the last */
+            nextPage?: string;
+        };
         ListTimelineEntry: {
             /**
              * Format: int64
@@ -1296,6 +1398,8 @@ export interface components {
         PluginInfo: {
             author?: string;
             description: string;
+            /** @description whether something may come of it but its answer; a simulation does not ask it then */
+            effects: boolean;
             /**
              * @description onEvent: rules give it events, no lifecycle asks it
              * @enum {string}
@@ -1645,6 +1749,185 @@ export interface components {
             password: string;
             /** @description 3 to 30 characters of a-z, 0-9, - and _; a friendly one is made when there is none */
             username?: string;
+        };
+        SimulatedVideo: {
+            channel: string;
+            /**
+             * @description where it was made, once it is
+             * @enum {string}
+             */
+            compute?: "local" | "worker";
+            /**
+             * Format: int64
+             * @description milliseconds
+             */
+            duration: number;
+            id: string;
+            /**
+             * Format: int64
+             * @description milliseconds of the plugin lifecycle; 0 while it goes on
+             */
+            lifecycle: number;
+            /**
+             * Format: int64
+             * @description 1 replays the newest recording
+             */
+            number: number;
+            /** @description id of the video whose recording is replayed */
+            original: string;
+            /** Format: int64 */
+            percent: number;
+            /**
+             * Format: int64
+             * @description milliseconds until MP4 and pictures were there; 0 while they are not
+             */
+            processing: number;
+            /** @description why it is not valid */
+            reason?: string;
+            /**
+             * @description dropped: did not come to an end in the run
+             * @enum {string}
+             */
+            state: "waiting" | "processing" | "plugins" | "valid" | "invalid" | "failed" | "dropped";
+            /**
+             * @description what is being made
+             * @enum {string}
+             */
+            step?: "mp4" | "storyboard" | "thumbnail";
+            /** @description the original's */
+            title?: string;
+            /**
+             * Format: int64
+             * @description milliseconds until its status; 0 while it has none
+             */
+            whole: number;
+        };
+        SimulationCounts: {
+            /**
+             * Format: int64
+             * @description did not come to an end in the run
+             */
+            dropped: number;
+            /** Format: int64 */
+            failed: number;
+            /**
+             * Format: int64
+             * @description a validator said no
+             */
+            invalid: number;
+            /** Format: int64 */
+            valid: number;
+            /**
+             * Format: int64
+             * @description not replayed yet
+             */
+            waiting: number;
+            /**
+             * Format: int64
+             * @description in post-processing or with plugins
+             */
+            working: number;
+        };
+        SimulationInput: {
+            /**
+             * Format: int64
+             * @description how many of them at a time; what is really recorded meanwhile waits behind them
+             * @default 4
+             */
+            atOnce: number;
+            /** @description keep the videos until the simulation is stopped or deleted */
+            keep?: boolean;
+            /**
+             * Format: int64
+             * @description how many of the newest recordings are replayed
+             * @default 1
+             */
+            last: number;
+        };
+        SimulationMeasures: {
+            /** @description from the first hook to the last plugin's answer */
+            lifecycle: components["schemas"]["SimulationSpread"];
+            /**
+             * Format: double
+             * @description videos that came to an end in a minute
+             */
+            perMinute: number;
+            /** @description from the recording's end to its MP4 and pictures, waiting included */
+            processing: components["schemas"]["SimulationSpread"];
+            /**
+             * Format: double
+             * @description seconds of video that came to an end in a second
+             */
+            speed: number;
+            /** @description from the recording's end to the video's status */
+            whole: components["schemas"]["SimulationSpread"];
+        };
+        SimulationSpread: {
+            /**
+             * Format: int64
+             * @description how many were measured
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description milliseconds
+             */
+            max: number;
+            /**
+             * Format: int64
+             * @description milliseconds; half took at most so long
+             */
+            p50: number;
+            /**
+             * Format: int64
+             * @description milliseconds; 95 % took at most so long
+             */
+            p95: number;
+        };
+        SimulationView: {
+            /**
+             * Format: int64
+             * @description how many recordings were to be replayed; there may have been fewer
+             */
+            asked: number;
+            /**
+             * Format: int64
+             * @description how many at a time
+             */
+            atOnce: number;
+            counts: components["schemas"]["SimulationCounts"];
+            /** Format: date-time */
+            createdAt: string;
+            /** Format: date-time */
+            endedAt?: string;
+            /**
+             * @description absent while it runs; abandoned: the command that followed it went away
+             * @enum {string}
+             */
+            ending?: "finished" | "stopped" | "abandoned" | "overdue";
+            id: string;
+            /** @description whether its videos stay when it has finished */
+            keep: boolean;
+            measures: components["schemas"]["SimulationMeasures"];
+            /**
+             * Format: int64
+             * @description how far it is
+             */
+            percent: number;
+            /** @description plugins that were not asked: they do not say that they have no effects */
+            skipped: string[];
+            /** @description a user's name; absent when a command did */
+            startedBy?: string;
+            /**
+             * @description kept: over, its videos stay; removed: its results alone are left
+             * @enum {string}
+             */
+            state: "running" | "kept" | "removing" | "removed";
+            /**
+             * Format: int64
+             * @description how many recordings it replays
+             */
+            total: number;
         };
         TimelineMetric: {
             /** Format: date-time */
@@ -3184,6 +3467,200 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RuleSecret"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-simulations": {
+        parameters: {
+            query?: {
+                /** @description nextPage of the page before, unread */
+                offset?: string;
+                /** @description rows on a page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListSimulationView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "start-simulation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SimulationInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SimulationView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-simulation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SimulationView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-simulation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "stop-simulation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SimulationView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-simulation-videos": {
+        parameters: {
+            query?: {
+                /** @description nextPage of the page before, unread */
+                offset?: string;
+                /** @description rows on a page */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListSimulatedVideo"];
                 };
             };
             /** @description What went wrong */

@@ -42,6 +42,11 @@ export type TypeCount = Schemas['TypeCount']
 export type Replay = Schemas['ReplayView']
 export type ReplayInput = Schemas['ReplayInput']
 export type Matches = Schemas['Matches']
+/** A replay of past recordings. */
+export type Simulation = Schemas['SimulationView']
+export type SimulationInput = Schemas['SimulationInput']
+export type SimulatedVideo = Schemas['SimulatedVideo']
+export type Spread = Schemas['SimulationSpread']
 
 /** What the live engine says of a channel while it is live. */
 export interface LiveState {

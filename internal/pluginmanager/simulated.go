@@ -1,0 +1,76 @@
+package pluginmanager
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/flow"
+	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager/sqlc"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+)
+
+// Skipped returns the plugins that were not asked about a simulated video, in
+// the order of hooks and registration.
+func (s *Service) Skipped(ctx context.Context, videoID string) ([]string, error) {
+	names, err := sqlc.New(s.db.Read()).SkippedPlugins(ctx, flowID(videoID))
+	if err != nil {
+		return nil, fmt.Errorf("reading the plugins skipped for %s: %w", videoID, err)
+	}
+	return names, nil
+}
+
+// flowsListed is how many flows one look at the simulated ones sees.
+const flowsListed = 1000
+
+// Simulated returns the ids of all simulated videos of which there is a
+// lifecycle.
+func (s *Service) Simulated(ctx context.Context) ([]string, error) {
+	ids, err := sqlc.New(s.db.Read()).SimulatedLifecycles(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the lifecycles of simulations: %w", err)
+	}
+	flows, err := s.flows.List(ctx, flow.Filter{IDPrefix: flowID(event.SimulatedPrefix), Limit: flowsListed})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range flows {
+		ids = append(ids, strings.TrimPrefix(f.ID, flowID("")))
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+// ForgetSimulated ends a simulated video's lifecycle, removes all of it, and says
+// whether there was any. Answers that come later are those to an unknown task.
+// Errors: errs.Invalid for any other video.
+func (s *Service) ForgetSimulated(ctx context.Context, videoID string) (found bool, err error) {
+	if !event.Simulated(videoID) {
+		return false, errs.Newf(errs.Invalid, "%q is no simulated video", videoID)
+	}
+	id := flowID(videoID)
+	// The flow first: it would write rows anew.
+	erased, err := s.flows.Erase(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	rows, err := sqlc.New(s.db.Read()).CountOfFlow(ctx, id)
+	if err == nil && rows > 0 { // looked for first: most often there is none
+		err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+			q := sqlc.New(tx)
+			for _, forget := range []func(context.Context, string) error{q.ForgetAnswersOfFlow, q.ForgetTasksOfFlow, q.ForgetLifecycle} {
+				if err := forget(ctx, id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return false, fmt.Errorf("forgetting the lifecycle of %s: %w", videoID, err)
+	}
+	return erased || rows > 0, nil
+}
