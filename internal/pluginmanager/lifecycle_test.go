@@ -40,6 +40,11 @@ func TestLifecycle(t *testing.T) {
 			{"reconcile", reconcile},
 			{"registry", registry},
 			{"list plugins", listPlugins},
+			{"retry after a time limit", retryAfterATimeLimit},
+			{"retry from a hook", retryFromAHook},
+			{"retry goes on", retryGoesOn},
+			{"cancelled is told", cancelledIsTold},
+			{"retry without a flow", retryWithoutAFlow},
 		} {
 			r.run(c)
 		}

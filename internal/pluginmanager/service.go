@@ -6,7 +6,6 @@ package pluginmanager
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -115,22 +114,4 @@ func (s *Service) Run(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// Reconcile starts the lifecycle of every processing video that has none.
-func (s *Service) Reconcile(ctx context.Context) error {
-	waiting, err := s.videos.AwaitingLifecycle(ctx)
-	if err != nil {
-		return err
-	}
-	var failures []error
-	for _, v := range waiting {
-		failures = append(failures, s.begin(ctx, v))
-	}
-	return errors.Join(failures...)
-}
-
-// begin starts a video's lifecycle; one that was begun before stays as it is.
-func (s *Service) begin(ctx context.Context, v event.RecordingReadyEvent) error {
-	return flow.Run(ctx, s.flows, lifecycleFlow, "life-"+v.ID, v)
 }
