@@ -16,7 +16,7 @@ const module = "github.com/serverlessvideo/serverlessvideo"
 // services meet through events or through small interfaces that the consumer
 // declares, never by importing one another.
 func services() []string {
-	return []string{"streaming", "channel", "postprocess", "video", "pluginmanager", "publisher", "history", "account", "rules"}
+	return []string{"streaming", "channel", "postprocess", "video", "pluginmanager", "publisher", "history", "account", "rules", "flowadmin"}
 }
 
 // foundations are the packages of ours that a service may import.

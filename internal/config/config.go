@@ -46,6 +46,7 @@ type Config struct {
 	Bus       Bus       `embed:"" prefix:"bus-"`
 	Database  Database  `embed:"" prefix:"database-"`
 	Rules     Rules     `embed:"" prefix:"rules-"`
+	Flows     Flows     `embed:"" prefix:"flows-"`
 }
 
 // Plugin is a plugin outside the process. Its name is its user name on the bus.
@@ -125,6 +126,12 @@ type Bus struct {
 // Rules carry events to webhooks.
 type Rules struct {
 	AllowNetworks []string `name:"allow-networks" placeholder:"NETWORK" help:"Networks that webhooks may reach although they are not public, such as 10.0.0.0/8 or 127.0.0.1/32. By default webhooks reach public addresses alone."`
+}
+
+// Flows are the durable workflows behind recordings.
+type Flows struct {
+	Keep       time.Duration `name:"keep" default:"720h" placeholder:"DURATION" help:"How long flows that are done are kept with their steps, 24h to 87600h; 0s for ever. The default is 30 days."`
+	KeepFailed time.Duration `name:"keep-failed" default:"2160h" placeholder:"DURATION" help:"How long flows that failed, were cancelled or were abandoned are kept, 24h to 87600h; 0s for ever. The default is 90 days."`
 }
 
 // Database is where rows are kept when not in the data folder.

@@ -35,6 +35,7 @@ func TestDefaults(t *testing.T) {
 			PartTarget: 220 * time.Millisecond, NoMediaTimeout: 10 * time.Second, ReconnectWindow: time.Minute,
 			MaxBitrate: 20_000, ThumbnailEvery: time.Minute,
 		},
+		Flows: config.Flows{Keep: 30 * 24 * time.Hour, KeepFailed: 90 * 24 * time.Hour},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("defaults are\n%+v, want\n%+v", c, want)
@@ -60,6 +61,8 @@ func TestEverySettingEveryWay(t *testing.T) {
 		"streaming.thumbnail_every": {"0s", "30s", "2m0s"},
 		"ice_servers":               {"stun:f.com:1,turn:u:p@g.com:2", "stun:e.com:1", "turns:u:p:w@a.com:2"},
 		"bus.listen":                {":1", ":2", ":3"},
+		"flows.keep":                {"24h0m0s", "0s", "48h0m0s"},
+		"flows.keep_failed":         {"0s", "24h0m0s", "87600h0m0s"},
 		"rules.allow_networks":      {"10.0.0.0/8", "fd00::/8,10.0.0.0/8", "127.0.0.1/32"},
 		"plugins":                   {"f.json=ffffffffffffffff", "e.json=eeeeeeeeeeeeeeee,g.json=ggggggggggggggg=", "a.json=aaaaaaaaaaaaaaaa"},
 	}
