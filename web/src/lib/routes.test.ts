@@ -11,6 +11,8 @@ describe('match', () => {
     ['/watch/a%2Fb', 'watch', { id: 'a/b' }],
     ['/admin/rules', 'rules', {}],
     ['/admin/rules/ru-1', 'rule', { id: 'ru-1' }],
+    ['/admin/flows', 'flows', {}],
+    ['/admin/flows/life-st-1.2', 'flow', { id: 'life-st-1.2' }],
     ['/watch', 'not-found', {}],
     ['/watch/%E0%A4', 'not-found', {}],
     ['/live/a/master.m3u8', 'not-found', {}],

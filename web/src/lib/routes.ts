@@ -15,6 +15,8 @@ export type PageName =
   | 'admin'
   | 'rules'
   | 'rule'
+  | 'flows'
+  | 'flow'
   | 'not-found'
 
 export interface Match {
@@ -37,6 +39,8 @@ const routes: [string, PageName][] = [
   ['/admin', 'admin'],
   ['/admin/rules', 'rules'],
   ['/admin/rules/:id', 'rule'],
+  ['/admin/flows', 'flows'],
+  ['/admin/flows/:id', 'flow'],
 ]
 
 /** Finds the page of a path; a slash at the end makes no difference. */

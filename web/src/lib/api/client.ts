@@ -6,6 +6,9 @@ import type {
   Delivery,
   DeliveryDetail,
   DeliveryState,
+  Flow,
+  FlowDetail,
+  FlowSummary,
   Health,
   HistoryEntry,
   OutboxMail,
@@ -144,6 +147,14 @@ export const api = {
   redriveDelivery: (rule: string, id: string) => call<DeliveryDetail>('POST', `/api/rules/${seg(rule)}/deliveries/${seg(id)}/redrive`),
   redriveDead: (rule: string) => call<{ count: number }>('POST', `/api/rules/${seg(rule)}/dead-letters/redrive`),
   purgeDead: (rule: string) => call<{ count: number }>('DELETE', `/api/rules/${seg(rule)}/dead-letters`),
+
+  flows: (filter: { name?: string; status?: string; q?: string }, offset?: string) =>
+    call<Page<Flow>>('GET', '/api/flows' + query({ ...filter, offset, limit: 25 })),
+  flowSummary: () => call<FlowSummary>('GET', '/api/flows/summary'),
+  flow: (id: string) => call<FlowDetail>('GET', `/api/flows/${seg(id)}`),
+  cancelFlow: (id: string) => call<FlowDetail>('POST', `/api/flows/${seg(id)}/cancel`),
+  /** The answer is the flow that goes on, or the one that begins. */
+  retryFlow: (id: string, from?: string) => call<FlowDetail>('POST', `/api/flows/${seg(id)}/retry`, from ? { from } : {}),
 
   mail: () => call<Page<OutboxMail>>('GET', '/api/admin/mail' + query({ limit: 100 })),
 }

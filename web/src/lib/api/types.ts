@@ -31,6 +31,12 @@ export type RuleInput = Schemas['RuleInput']
 export type Delivery = Schemas['DeliveryView']
 export type DeliveryDetail = Schemas['DeliveryDetail']
 export type DeliveryState = Delivery['state']
+export type Flow = Schemas['FlowView']
+export type FlowDetail = Schemas['FlowDetail']
+export type FlowStep = Schemas['StepView']
+export type FlowActivity = Schemas['ActivityView']
+export type FlowStatus = Flow['status']
+export type FlowSummary = Schemas['SummaryView']
 
 /** What the live engine says of a channel while it is live. */
 export interface LiveState {
