@@ -74,7 +74,7 @@ type Info struct {
 	UpdatedAt time.Time
 	EndedAt   time.Time       // zero while it is not final
 	Input     json.RawMessage // of one flow only, not in lists
-	Output    json.RawMessage // of one flow only, when it is done
+	Output    json.RawMessage // when it is done
 	Error     string          // why it failed
 }
 
@@ -122,7 +122,7 @@ func (e *Engine) List(ctx context.Context, f Filter) ([]Info, error) {
 	// DBOS orders by time alone.
 	opts := []dbos.ListWorkflowsOption{
 		dbos.WithFilterLimit(f.Limit + ties), dbos.WithFilterSortDesc(),
-		dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false),
+		dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(true),
 	}
 	after := f.After != Place{}
 	if after {

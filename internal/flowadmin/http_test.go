@@ -95,6 +95,7 @@ func each(t *testing.T, test func(t *testing.T, r *rig)) {
 		b := &bakery{engine: engine}
 		flow.Register(engine, "bake", b.bake)
 		flow.Register(engine, "nobodys", func(flow.Context, int) (int, error) { return 0, errors.New("no luck") })
+		flow.Register(engine, "words", func(_ flow.Context, word string) (string, error) { return word, nil })
 		if err := engine.Start(context.Background()); err != nil {
 			t.Fatal(err)
 		}
@@ -209,6 +210,25 @@ func TestAFlowsLife(t *testing.T) {
 		r.admin.Get("/api/flows/nosuch").Want(404)
 		r.admin.Post("/api/flows/nosuch/cancel", nil).Want(404)
 		r.admin.Post("/api/flows/nosuch/retry", nil).Want(404)
+	})
+}
+
+// TestOutcome: what a flow has come to shows in lists when it is a word.
+func TestOutcome(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		for id, word := range map[string]string{"w-1": "invalid", "w-2": "", "w-3": strings.Repeat("long", 10)} {
+			if err := flow.Run(t.Context(), r.engine, "words", id, word); err != nil {
+				t.Fatal(err)
+			}
+			r.until(t, id, is(flow.Done))
+		}
+		var list store.List[flowadmin.FlowView]
+		r.admin.Get("/api/flows").Want(200).JSON(&list)
+		for _, f := range list.Data {
+			if want := map[string]string{"w-1": "invalid"}[f.ID]; f.Outcome != want {
+				t.Errorf("%s has come to %q", f.ID, f.Outcome)
+			}
+		}
 	})
 }
 

@@ -13,6 +13,7 @@ type FlowView struct {
 	ID        string        `json:"id"`
 	Name      string        `json:"name"`
 	Status    string        `json:"status" enum:"queued,running,done,failed,cancelled,abandoned" doc:"queued: waits for a node; abandoned: interrupted too often"`
+	Outcome   string        `json:"outcome,omitempty" doc:"what it has come to when it is done, in a word: of a lifecycle failed or invalid, when the video did not pass; of post-processing done or failed"`
 	Video     string        `json:"video,omitempty" doc:"the id of the video that it works on"`
 	Node      string        `json:"node,omitempty" doc:"that runs it, or ran it last"`
 	Attempts  int           `json:"attempts" doc:"how often a node has taken it up"`
@@ -97,6 +98,7 @@ func (s *Service) view(i flow.Info) FlowView {
 		ID: i.ID, Name: i.Name, Status: string(i.Status), Node: i.Node, Attempts: i.Attempts,
 		CreatedAt: showTime(i.CreatedAt), UpdatedAt: showTime(i.UpdatedAt), EndedAt: showTime(i.EndedAt),
 	}
+	v.Outcome = outcomeOf(i)
 	if o := s.owner(i.Name); o != nil {
 		v.Video = o.FlowVideo(i.ID)
 	}
@@ -144,6 +146,15 @@ func (s *Service) summary(sum flow.Summary, nodes []flow.Node) SummaryView {
 		v.Oldest = &oldest
 	}
 	return v
+}
+
+// outcomeOf is what the flow returned, if it is a word.
+func outcomeOf(i flow.Info) string {
+	var word string
+	if json.Unmarshal(i.Output, &word) != nil || len(word) > 32 {
+		return ""
+	}
+	return word
 }
 
 func showTries(failed []flow.FailedTry) []TryView {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Flow, FlowActivity, FlowDetail, FlowStep } from './api/types'
-import { attemptOf, doingOf, flowName, isOver, placeName, refreshed, retryText, shares, stepName, tookOf } from './flows'
+import { attemptOf, doingOf, flowName, isBad, isOver, placeName, refreshed, retryText, shares, stepName, tookOf } from './flows'
 
 const at = (ms: number) => new Date(ms).toISOString()
 const flow = (id: string, more: Partial<Flow> = {}): Flow => ({
@@ -28,6 +28,10 @@ it('takes the time from the end, or from now', () => {
   expect(tookOf(flow('a', { endedAt: at(3500) }), 9000)).toBe(2500)
   expect(tookOf(flow('a'), 9000)).toBe(8000)
   expect(tookOf(flow('a'), 0)).toBe(0)
+})
+
+it('tells a flow that is done from one that did its work', () => {
+  expect([undefined, 'done', 'failed', 'invalid'].map((outcome) => isBad(flow('a', { outcome })))).toEqual([false, false, true, true])
 })
 
 describe('what it does', () => {

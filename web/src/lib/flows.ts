@@ -14,6 +14,9 @@ export const statusTones: Record<FlowStatus, string> = {
 /** Whether nothing more will happen to it by itself. */
 export const isOver = (status: FlowStatus): boolean => status !== 'queued' && status !== 'running'
 
+/** A flow may be done and its video all the same not be well. */
+export const isBad = (flow: Flow): boolean => flow.outcome === 'failed' || flow.outcome === 'invalid'
+
 const flowNames: Record<string, string> = { lifecycle: 'Plugin lifecycle', postprocess: 'Post-processing' }
 
 export const flowName = (name: string): string => flowNames[name] ?? name

@@ -839,6 +839,8 @@ export interface components {
             name: string;
             /** @description that runs it, or ran it last */
             node?: string;
+            /** @description what it has come to when it is done, in a word: of a lifecycle failed or invalid, when the video did not pass; of post-processing done or failed */
+            outcome?: string;
             /** @description what it returned, any JSON */
             output?: unknown;
             retry: components["schemas"]["RetryView"];
@@ -870,6 +872,8 @@ export interface components {
             name: string;
             /** @description that runs it, or ran it last */
             node?: string;
+            /** @description what it has come to when it is done, in a word: of a lifecycle failed or invalid, when the video did not pass; of post-processing done or failed */
+            outcome?: string;
             /**
              * @description queued: waits for a node; abandoned: interrupted too often
              * @enum {string}
