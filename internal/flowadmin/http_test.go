@@ -188,7 +188,7 @@ func TestAFlowsLife(t *testing.T) {
 		r.admin.Post("/api/flows/bake-1/retry", nil).Want(409)
 
 		r.admin.Post("/api/flows/bake-1/cancel", nil).Want(200)
-		d = r.until(t, "bake-1", is(flow.Cancelled))
+		r.until(t, "bake-1", is(flow.Cancelled))
 		if p := r.admin.Post("/api/flows/bake-1/cancel", nil).Want(409).Problem(); !strings.Contains(p.Detail, "cancelled") {
 			t.Errorf("%+v", p)
 		}

@@ -126,7 +126,7 @@ func unpack(archive []byte, dir string) error {
 	defer func() { _ = root.Close() }()
 	for r := tar.NewReader(bytes.NewReader(archive)); ; {
 		h, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
