@@ -4,7 +4,7 @@ import type { Flow, FlowActivity, FlowDetail, FlowStatus, FlowStep } from './api
 import { span } from './format'
 
 export const statusNames: Record<FlowStatus, string> = {
-  queued: 'Waits for a node', running: 'Running', done: 'Done', failed: 'Failed', cancelled: 'Cancelled', abandoned: 'Abandoned',
+  queued: 'Queued', running: 'Running', done: 'Done', failed: 'Failed', cancelled: 'Cancelled', abandoned: 'Abandoned',
 }
 
 export const statusTones: Record<FlowStatus, string> = {
