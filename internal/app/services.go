@@ -17,6 +17,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/channel"
 	"github.com/serverlessvideo/serverlessvideo/internal/config"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/flowadmin"
 	"github.com/serverlessvideo/serverlessvideo/internal/gateway"
 	"github.com/serverlessvideo/serverlessvideo/internal/history"
 	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager"
@@ -45,6 +46,7 @@ type services struct {
 	archive     *archive.Service
 	liveEvents  *archive.Live
 	simulator   *simulator.Service
+	flows       *flowadmin.Service
 }
 
 // consumers are all that hear events.
@@ -69,7 +71,7 @@ func (s *services) background() []func(context.Context) {
 // register puts the services' operations and routes into the gateway.
 func (s *services) register(api huma.API, mux *http.ServeMux) {
 	for _, service := range []interface{ Register(api huma.API) }{
-		s.accounts, s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules, s.archive, s.simulator,
+		s.accounts, s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules, s.archive, s.simulator, s.flows,
 	} {
 		service.Register(api)
 	}
@@ -154,6 +156,7 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	}
 	a.replays.rules = s.rules
 	s.simulator = a.newSimulator(s)
+	s.flows = flowadmin.New(a.flows, s.postprocess, s.plugins)
 	s.publisher, err = publisher.New(publisher.Config{
 		Bus: a.bus, Videos: s.videos, PublicURL: a.cfg.PublicURL, Authenticate: a.accounts.Authenticate, Fail: gateway.Fail, Logger: a.log,
 	})

@@ -87,6 +87,11 @@ func (c *Config) Check() error {
 	if n := c.Archive.MaxSize; n < 0 || n > 1<<20 {
 		no("archive.max_size", "%d MiB is not between 0 and 1048576", n)
 	}
+	for key, keep := range map[string]time.Duration{"flows.keep": c.Flows.Keep, "flows.keep_failed": c.Flows.KeepFailed} {
+		if keep != 0 {
+			within(no, key, keep, 24*time.Hour, 87600*time.Hour)
+		}
+	}
 	for _, later := range []struct{ key, value string }{{"bus.url", c.Bus.URL}, {"database.url", c.Database.URL}} {
 		if later.value != "" {
 			no(later.key, "shared engines come in a later version; leave it out, and the node uses its own in the data folder")

@@ -48,6 +48,7 @@ type Config struct {
 	Database   Database   `embed:"" prefix:"database-"`
 	Rules      Rules      `embed:"" prefix:"rules-"`
 	Archive    Archive    `embed:"" prefix:"archive-"`
+	Flows      Flows      `embed:"" prefix:"flows-"`
 }
 
 // Plugin is a plugin outside the process. Its name is its user name on the bus.
@@ -138,6 +139,12 @@ type Rules struct {
 type Archive struct {
 	Keep    int `name:"keep" default:"30" placeholder:"DAYS" help:"How many days events are kept, to look at them, to replay them and to build histories anew, up to 3650. With 0 none are kept, and those that there are go."`
 	MaxSize int `name:"max-size" default:"1024" placeholder:"MIB" help:"How much of the database kept events may take, in MiB, up to 1048576; the oldest go first. 0: any."`
+}
+
+// Flows are the durable workflows behind recordings.
+type Flows struct {
+	Keep       time.Duration `name:"keep" default:"720h" placeholder:"DURATION" help:"How long flows that are done are kept with their steps, 24h to 87600h; 0s for ever. The default is 30 days."`
+	KeepFailed time.Duration `name:"keep-failed" default:"2160h" placeholder:"DURATION" help:"How long flows that failed, were cancelled or were abandoned are kept, 24h to 87600h; 0s for ever. The default is 90 days."`
 }
 
 // Database is where rows are kept when not in the data folder.

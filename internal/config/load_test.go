@@ -37,6 +37,7 @@ func TestDefaults(t *testing.T) {
 		},
 		Processing: config.Processing{Encode: "never"},
 		Archive:    config.Archive{Keep: 30, MaxSize: 1024},
+		Flows:      config.Flows{Keep: 30 * 24 * time.Hour, KeepFailed: 90 * 24 * time.Hour},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("defaults are\n%+v, want\n%+v", c, want)
@@ -63,6 +64,8 @@ func TestEverySettingEveryWay(t *testing.T) {
 		"streaming.thumbnail_every": {"0s", "30s", "2m0s"},
 		"ice_servers":               {"stun:f.com:1,turn:u:p@g.com:2", "stun:e.com:1", "turns:u:p:w@a.com:2"},
 		"bus.listen":                {":1", ":2", ":3"},
+		"flows.keep":                {"24h0m0s", "0s", "48h0m0s"},
+		"flows.keep_failed":         {"0s", "24h0m0s", "87600h0m0s"},
 		"rules.allow_networks":      {"10.0.0.0/8", "fd00::/8,10.0.0.0/8", "127.0.0.1/32"},
 		"archive.keep":              {"1", "0", "3650"},
 		"archive.max_size":          {"1", "2", "0"},

@@ -34,6 +34,28 @@ func (e Envelope) Masked() Envelope {
 	return e
 }
 
+// MaskedJSON returns any JSON without task tokens, by the rule of Masked; what is
+// no JSON is null.
+func MaskedJSON(raw json.RawMessage) json.RawMessage {
+	if !mayHaveToken(raw) {
+		return raw
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return json.RawMessage(`null`)
+	}
+	if !maskIn(v) {
+		return raw
+	}
+	masked, err := json.Marshal(v)
+	if err != nil {
+		return json.RawMessage(`null`) // what was decoded can be encoded
+	}
+	return masked
+}
+
 const tokenField = "tasktoken"
 
 // mayHaveToken spares decoding most events. A name may be written with escapes.

@@ -29,3 +29,18 @@ func TestMasked(t *testing.T) {
 		})
 	}
 }
+
+func TestMaskedJSON(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"a":[{"TaskToken":"t"}]}`: `{"a":[{"TaskToken":"(masked)"}]}`,
+		`[{"taskToken":"t"},2.50]`:  `[{"taskToken":"(masked)"},2.50]`,
+		`"taskToken"`:               `"taskToken"`,
+		`{"id": "v"}`:               `{"id": "v"}`,
+		`{"taskToken":`:             `null`,
+		``:                          ``,
+	} {
+		if got := event.MaskedJSON(json.RawMessage(in)); string(got) != want {
+			t.Errorf("%s became %s, want %s", in, got, want)
+		}
+	}
+}

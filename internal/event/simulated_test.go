@@ -16,9 +16,9 @@ func TestSimulated(t *testing.T) {
 		{"by its source alone", Envelope{Source: SourceSimulator, Detail: json.RawMessage(`{}`)}, true},
 		{"by id", New(MP4ProcessingStarted{ChannelName: "c", ID: "sim-1-1"}), true},
 		{"by video", New(PluginInvocation{Hook: "preValidate", Plugin: "p", Video: PluginVideo{ID: "sim-1-1"}}), true},
-		{"of a lifecycle", New(LifeCycleComplete{Lifecycle{ID: "sim-1-1"}}), true},
+		{"of a lifecycle", New(LifeCycleComplete{Lifecycle: Lifecycle{ID: "sim-1-1"}}), true},
 		{"a channel of that name", New(ChannelUpdated{ChannelName: "simon"}), false},
-		{"a real lifecycle", New(LifeCycleComplete{Lifecycle{ID: "st-sim-1"}}), false},
+		{"a real lifecycle", New(LifeCycleComplete{Lifecycle: Lifecycle{ID: "st-sim-1"}}), false},
 		{"no object", Envelope{Source: SourceStreaming, Detail: json.RawMessage(`[]`)}, false},
 	}
 	for _, tt := range tests {

@@ -325,8 +325,12 @@ type Lifecycle struct {
 	WorkflowExecutionID  string          `json:"pluginLifecycleWorkflowExecutionId" doc:"the lifecycle's flow; empty when none was run for this"`
 }
 
-// LifeCycleComplete: all hooks of a video have run, or one ended it.
-type LifeCycleComplete struct{ Lifecycle }
+// LifeCycleComplete: all hooks of a video have run, or one ended it. Attempt is
+// the number of the lifecycle when it was retried, from 2 on.
+type LifeCycleComplete struct {
+	Lifecycle
+	Attempt int `json:"attempt,omitempty" doc:"which try this is, from 2 on; absent of the first" minimum:"2"`
+}
 
 // VideoStatusUpdated: a video became valid, invalid or failed. Title and tags
 // are those that the plugins gave it.

@@ -27,6 +27,7 @@ func Await[T any](c Context, name, key string, deadline time.Time, poll func(ctx
 		OK    bool `json:"ok"`
 	}
 	raw, err := c.step(name, func(ctx context.Context) (any, error) {
+		c.doing.await(deadline)
 		value, ok, err := wait(ctx, c, name, key, deadline, poll)
 		return result{value, ok}, err
 	}, []Option{Retries{Max: 0}})
@@ -65,6 +66,7 @@ func wait[T any](ctx context.Context, c Context, name, key string, deadline time
 			return zero, false, err
 		case err != nil:
 			c.engine.log.Warn("polling failed", "id", c.id, "step", name, "err", err)
+			c.doing.failed(err, pollPause)
 			again = time.After(pollPause)
 		case done:
 			return value, true, nil

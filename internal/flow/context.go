@@ -29,6 +29,7 @@ type execution struct {
 	ctx    context.Context // ends with the run: shutdown, or Cancel
 	cancel context.CancelCauseFunc
 	inStep atomic.Bool
+	doing  doing
 	// ended is set once the run is over: all steps return it from then on.
 	ended error
 	// refused says that it is over because the database did not take a record.

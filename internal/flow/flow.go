@@ -54,6 +54,10 @@ type Config struct {
 	// LeaseTime is how long a node may be silent before the others take up its
 	// flows; 30 s when zero. It renews its lease three times as often.
 	LeaseTime time.Duration
+
+	// Keep is how long flows that are done are kept, KeepFailed those that failed,
+	// were cancelled or given up; 0: for ever.
+	Keep, KeepFailed time.Duration
 }
 
 // Engine runs the flows of one node.
@@ -63,6 +67,7 @@ type Engine struct {
 	dbos  dbos.Context
 	lease *leases
 	waits *waits
+	rare  sync.Mutex // held by what changes final flows
 
 	mu       sync.Mutex
 	runners  map[string]*runner
@@ -165,7 +170,8 @@ func within(wg *sync.WaitGroup, limit time.Duration) {
 }
 
 // beat is the engine's one ticker: it renews the lease, takes up the flows of
-// dead nodes, finds flows cancelled from elsewhere and nudges those that wait.
+// dead nodes, finds flows cancelled from elsewhere, nudges those that wait and
+// deletes old ones.
 func (e *Engine) beat(ctx context.Context) {
 	defer close(e.beatDone)
 	lease := time.NewTicker(e.cfg.LeaseTime / 3)
@@ -178,6 +184,8 @@ func (e *Engine) beat(ctx context.Context) {
 		defer ticker.Stop()
 		net = ticker.C
 	}
+	prune := time.NewTicker(pruneEvery)
+	defer prune.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -191,6 +199,10 @@ func (e *Engine) beat(ctx context.Context) {
 			}
 		case <-net:
 			e.sweep(ctx)
+		case <-prune.C:
+			if err := e.Prune(ctx); err != nil && ctx.Err() == nil && e.dbos.Err() == nil {
+				e.log.Warn("old flows are not deleted", "err", err)
+			}
 		}
 	}
 }

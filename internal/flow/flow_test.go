@@ -181,9 +181,9 @@ func TestFlowRunsOnceAndIsRecorded(t *testing.T) {
 		}{
 			{flow.Filter{}, []string{"order-2", "order-1"}},
 			{flow.Filter{Name: "double"}, []string{"order-1"}},
-			{flow.Filter{IDPrefix: "order-2"}, []string{"order-2"}},
+			{flow.Filter{IDPrefixes: []string{"order-2"}}, []string{"order-2"}},
 			{flow.Filter{Status: []flow.Status{flow.Running, flow.Failed}}, nil},
-			{flow.Filter{Status: []flow.Status{flow.Done}, Limit: 1, Offset: 1}, []string{"order-1"}},
+			{flow.Filter{Status: []flow.Status{flow.Done}, Limit: 1}, []string{"order-2"}},
 		} {
 			list, err := e.List(ctx, f.filter)
 			var ids []string
@@ -426,3 +426,5 @@ func decode[T any](t *testing.T, raw json.RawMessage) T {
 	}
 	return v
 }
+
+func postgresURL(t *testing.T) string { t.Helper(); return storetest.PostgresURL(t) }

@@ -1,10 +1,13 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
@@ -71,7 +74,7 @@ type Info struct {
 	UpdatedAt time.Time
 	EndedAt   time.Time       // zero while it is not final
 	Input     json.RawMessage // of one flow only, not in lists
-	Output    json.RawMessage // of one flow only, when it is done
+	Output    json.RawMessage // when it is done
 	Error     string          // why it failed
 }
 
@@ -82,18 +85,33 @@ type StepInfo struct {
 	EndedAt   time.Time
 	Output    json.RawMessage // what it returned, nil when it failed
 	Error     string          // why it failed
+	Tries     int             // since the last start; 0 when an older build did not count them
+	Failed    []FailedTry     // the last of the tries before, oldest first
+
+	number int // DBOS's
 }
 
 // Filter selects flows; an empty field selects all.
 type Filter struct {
-	Name     string
-	IDPrefix string
-	Status   []Status
-	Limit    int // 100 when zero
-	Offset   int
+	Name       string
+	IDPrefixes []string // one of them
+	Status     []Status
+	Limit      int // 100 when zero
+	After      Place
 }
 
-// List returns the flows that the filter selects, newest first.
+// Place is where a flow stands in a list.
+type Place struct {
+	CreatedAt time.Time
+	ID        string
+}
+
+// ties is how many flows may begin in the same millisecond without one of them
+// being left out where a list is cut.
+const ties = 64
+
+// List returns the flows that the filter selects, newest first, that stand
+// behind After. A list that goes on there stays right while flows are added.
 func (e *Engine) List(ctx context.Context, f Filter) ([]Info, error) {
 	if err := errors.Join(ctx.Err(), e.ready()); err != nil {
 		return nil, err
@@ -101,27 +119,45 @@ func (e *Engine) List(ctx context.Context, f Filter) ([]Info, error) {
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
+	// DBOS orders by time alone.
 	opts := []dbos.ListWorkflowsOption{
-		dbos.WithFilterLimit(f.Limit), dbos.WithFilterSortDesc(),
-		dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false),
+		dbos.WithFilterLimit(f.Limit + ties), dbos.WithFilterSortDesc(),
+		dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(true),
 	}
-	if f.Offset > 0 {
-		opts = append(opts, dbos.WithFilterOffset(f.Offset))
+	after := f.After != Place{}
+	if after {
+		opts = append(opts, dbos.WithFilterCreatedBefore(f.After.CreatedAt))
 	}
 	if f.Name != "" {
 		opts = append(opts, dbos.WithFilterName(f.Name))
 	}
-	if f.IDPrefix != "" {
-		opts = append(opts, dbos.WithFilterWorkflowIDPrefix(f.IDPrefix))
+	if len(f.IDPrefixes) > 0 {
+		opts = append(opts, dbos.WithFilterWorkflowIDPrefix(f.IDPrefixes...))
 	}
 	if len(f.Status) > 0 {
-		var all []dbos.WorkflowStatusType
-		for _, s := range f.Status {
-			all = append(all, s.dbos()...)
-		}
-		opts = append(opts, dbos.WithFilterStatus(all...))
+		opts = append(opts, dbos.WithFilterStatus(toDBOS(f.Status...)...))
 	}
-	return e.list(ctx, opts)
+	found, err := e.list(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(found, func(a, b Info) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), strings.Compare(b.ID, a.ID))
+	})
+	if after {
+		found = slices.DeleteFunc(found, func(i Info) bool {
+			return cmp.Or(i.CreatedAt.Compare(f.After.CreatedAt), strings.Compare(i.ID, f.After.ID)) >= 0
+		})
+	}
+	return found[:min(len(found), f.Limit)], nil
+}
+
+func toDBOS(statuses ...Status) []dbos.WorkflowStatusType {
+	var all []dbos.WorkflowStatusType
+	for _, s := range statuses {
+		all = append(all, s.dbos()...)
+	}
+	return all
 }
 
 // Status returns one flow, NotFound when there is none under that id.
@@ -165,28 +201,40 @@ func (e *Engine) list(ctx context.Context, opts []dbos.ListWorkflowsOption) ([]I
 	return out, nil
 }
 
+// ownStep begins the names of what DBOS records beside our steps, such as the
+// answers of Patched.
+const ownStep = "DBOS."
+
 // Timeline returns the finished steps of a flow in the order they ran.
 func (e *Engine) Timeline(ctx context.Context, id string) ([]StepInfo, error) {
 	if _, err := e.Status(ctx, id); err != nil {
 		return nil, err
 	}
+	return e.steps(ctx, id)
+}
+
+func (e *Engine) steps(ctx context.Context, id string) ([]StepInfo, error) {
 	dc, done := e.client(ctx)
 	defer done()
-	steps, err := dbos.GetWorkflowSteps(dc, id)
+	rows, err := dbos.GetWorkflowSteps(dc, id)
 	if err != nil {
 		return nil, fmt.Errorf("the steps of flow %s: %w", id, err)
 	}
-	out := make([]StepInfo, len(steps))
-	for i, s := range steps {
-		out[i] = StepInfo{Name: s.StepName, StartedAt: s.StartedAt.UTC(), EndedAt: s.CompletedAt.UTC()}
+	out := make([]StepInfo, 0, len(rows))
+	for _, s := range rows {
+		if strings.HasPrefix(s.StepName, ownStep) {
+			continue
+		}
+		step := StepInfo{Name: s.StepName, StartedAt: s.StartedAt.UTC(), EndedAt: s.CompletedAt.UTC(), number: s.StepID}
 		var rec record
 		if err := json.Unmarshal(rawJSON(s.Output), &rec); err != nil {
 			return nil, fmt.Errorf("step %s of flow %s: %w", s.StepName, id, err)
 		}
-		out[i].Output = rec.Value
+		step.Output, step.Tries, step.Failed = rec.Value, rec.Tries, rec.Failed
 		if rec.Error != nil {
-			out[i].Error = rec.Error.Text
+			step.Error = rec.Error.Text
 		}
+		out = append(out, step)
 	}
 	return out, nil
 }

@@ -3,6 +3,8 @@ package flow
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,11 +18,12 @@ import (
 // A node that was only slow may find its flows taken. DBOS refuses what it
 // then wants to record, and the receipts of its steps refuse a second effect.
 type leases struct {
-	db     *sql.DB
-	now    string // the database's clock in ms, as SQL
-	table  string
-	node   string
-	length time.Duration
+	db       *sql.DB
+	postgres bool   // else SQLite, which has one node
+	now      string // the database's clock in ms, as SQL
+	table    string
+	node     string
+	length   time.Duration
 }
 
 // recoverer is the part of DBOS that hands a node's unfinished flows to the
@@ -61,23 +64,59 @@ func (e *Engine) keepAlive(ctx context.Context) {
 	}
 }
 
-func (l *leases) create(ctx context.Context, postgres bool) error {
-	tx, err := l.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
+// The locks that the nodes on one database share.
+const (
+	openLock  = 724110511 // making the tables
+	finalLock = 724110512 // changing what is final
+)
+
+// lockPause is how often a lock that another node has is asked for.
+const lockPause = 50 * time.Millisecond
+
+// lock takes a lock that all nodes share. A file of SQLite has one node alone.
+//
+// It neither holds nor waits in a transaction: DBOS makes some indexes
+// concurrently, which waits until older transactions are over.
+func (l *leases) lock(ctx context.Context, key int) (release func(), err error) {
+	if !l.postgres {
+		return func() {}, nil
 	}
-	defer func() { _ = tx.Rollback() }()
-	if postgres {
-		// Two nodes that create the same table at once collide without it.
-		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(724110511)`); err != nil {
-			return err
+	conn, err := l.db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		var mine bool
+		if err := conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1)`, key).Scan(&mine); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		if mine {
+			return func() { unlock(conn, key) }, nil
+		}
+		select {
+		case <-time.After(lockPause):
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), conn.Close())
 		}
 	}
-	_, err = tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS `+l.table+` (node TEXT PRIMARY KEY, expires_at BIGINT NOT NULL)`)
+}
+
+func unlock(conn *sql.Conn, key int) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1)`, key); err != nil {
+		// A connection that is closed for good gives it back, too.
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
+	_ = conn.Close()
+}
+
+func (l *leases) create(ctx context.Context) error {
+	_, err := l.db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS `+l.table+` (node TEXT PRIMARY KEY, expires_at BIGINT NOT NULL)`)
 	if err != nil {
 		return fmt.Errorf("making the table of nodes: %w", err)
 	}
-	return tx.Commit()
+	return nil
 }
 
 func (l *leases) renew(ctx context.Context) error {
@@ -114,6 +153,45 @@ func (l *leases) expired(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 		nodes = append(nodes, node)
+	}
+	return nodes, rows.Err()
+}
+
+// Node is a node that runs flows, or has within the last day.
+type Node struct {
+	ID        string
+	Self      bool      // it is this one
+	Alive     bool      // its lease has not run out, by the database's clock
+	ExpiresAt time.Time // of its lease
+}
+
+// Nodes returns the nodes on this database.
+func (e *Engine) Nodes(ctx context.Context) ([]Node, error) {
+	if err := errors.Join(ctx.Err(), e.ready()); err != nil {
+		return nil, err
+	}
+	nodes, err := e.lease.nodes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing the nodes: %w", err)
+	}
+	return nodes, nil
+}
+
+func (l *leases) nodes(ctx context.Context) ([]Node, error) {
+	rows, err := l.db.QueryContext(ctx, `SELECT node, expires_at, expires_at >= `+l.now+` FROM `+l.table+` ORDER BY node`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var nodes []Node
+	for rows.Next() {
+		var n Node
+		var expires int64
+		if err := rows.Scan(&n.ID, &expires, &n.Alive); err != nil {
+			return nil, err
+		}
+		n.Self, n.ExpiresAt = n.ID == l.node, time.UnixMilli(expires).UTC()
+		nodes = append(nodes, n)
 	}
 	return nodes, rows.Err()
 }

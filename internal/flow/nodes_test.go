@@ -35,6 +35,7 @@ type plan struct {
 	HangIn          string // the step that never ends by itself
 	Start           bool   // start the flow, or only take up what is there
 	Lease           time.Duration
+	Many            string // instead: start so many flows, named with this prefix, and run until SIGTERM
 }
 
 func (p plan) config() flow.Config {
@@ -87,7 +88,11 @@ func note(journal, line string) error {
 func child() {
 	var p plan
 	err := json.Unmarshal([]byte(os.Getenv(childEnv)), &p)
-	if err == nil {
+	switch {
+	case err != nil:
+	case p.Many != "":
+		err = p.runMany()
+	default:
 		err = p.run()
 	}
 	if err != nil {

@@ -33,20 +33,24 @@ func (e *Engine) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.lease = &leases{db: leaseDB, now: now, postgres: e.cfg.URL != "", table: "node_leases", node: e.cfg.NodeID, length: e.cfg.LeaseTime}
+	if e.cfg.URL != "" {
+		e.lease.table = schema + ".node_leases"
+	}
+	// Two nodes that make or change the same tables at once collide without it.
+	release, err := e.lease.lock(ctx, openLock)
+	if err != nil {
+		closeDBOS()
+		return errors.Join(err, leaseDB.Close())
+	}
+	defer release()
 	// WithoutCancel: a parent that is cancelled marks all flows as cancelled.
 	e.dbos, err = dbos.NewContext(context.WithoutCancel(ctx), cfg)
 	if err != nil {
 		closeDBOS()
 		return errors.Join(err, leaseDB.Close())
 	}
-	if err := e.check(); err != nil {
-		return errors.Join(err, dbos.Shutdown(e.dbos, e.cfg.LeaseTime), leaseDB.Close())
-	}
-	e.lease = &leases{db: leaseDB, now: now, table: "node_leases", node: e.cfg.NodeID, length: e.cfg.LeaseTime}
-	if e.cfg.URL != "" {
-		e.lease.table = schema + ".node_leases"
-	}
-	if err := e.lease.create(ctx, e.cfg.URL != ""); err != nil {
+	if err := errors.Join(e.check(), e.lease.create(ctx)); err != nil {
 		return errors.Join(err, dbos.Shutdown(e.dbos, e.cfg.LeaseTime), leaseDB.Close())
 	}
 	return nil
@@ -96,7 +100,7 @@ func (e *Engine) connectPostgres(ctx context.Context, cfg *dbos.Config) (*sql.DB
 		return nil, "", nil, err
 	}
 	lease := stdlib.OpenDB(*conf.ConnConfig)
-	lease.SetMaxOpenConns(1)
+	lease.SetMaxOpenConns(2) // one may hold a lock (retain.go)
 	cfg.SystemDBPool = pool
 	return lease, "(extract(epoch FROM clock_timestamp()) * 1000)::bigint", pool.Close, nil
 }

@@ -61,8 +61,10 @@ func Step[T any](c Context, name string, fn func(ctx context.Context) (T, error)
 
 // record is what a step leaves in the database: its value or its error.
 type record struct {
-	Value json.RawMessage `json:"value,omitempty"`
-	Error *recordedError  `json:"error,omitempty"`
+	Value  json.RawMessage `json:"value,omitempty"`
+	Error  *recordedError  `json:"error,omitempty"`
+	Tries  int             `json:"tries,omitempty"`  // absent in records of older builds
+	Failed []FailedTry     `json:"failed,omitempty"` // before the last one
 }
 
 type recordedError struct {
@@ -104,16 +106,20 @@ func (x *execution) step(name string, fn func(ctx context.Context) (any, error),
 		o.apply(&cfg)
 	}
 	rec, err := dbos.RunAsStep(x.dbos, func(context.Context) (record, error) {
+		x.doing.begin(name)
+		defer x.doing.end()
 		value, err := x.attempt(name, fn, cfg.retries)
 		if x.ctx.Err() != nil {
 			// Not recorded, whatever came out of it: DBOS sees that its own
 			// context is done or that the flow is no longer this run's.
 			return record{}, context.Cause(x.ctx)
 		}
+		rec := record{Value: value}
+		rec.Tries, rec.Failed = x.doing.tries()
 		if err != nil {
-			return record{Error: recordError(err)}, nil
+			rec.Error = recordError(err)
 		}
-		return record{Value: value}, nil
+		return rec, nil
 	}, dbos.WithStepName(name))
 	switch {
 	case err != nil:
@@ -135,6 +141,7 @@ func (x *execution) attempt(name string, fn func(ctx context.Context) (any, erro
 		limit = 10 * time.Second
 	}
 	for try := 1; ; try++ {
+		x.doing.try()
 		value, err := x.once(name, fn)
 		if err == nil {
 			return value, nil
@@ -143,6 +150,7 @@ func (x *execution) attempt(name string, fn func(ctx context.Context) (any, erro
 			return nil, err
 		}
 		x.engine.log.Warn("step failed, trying again", "id", x.id, "step", name, "try", try, "after", delay, "err", err)
+		x.doing.failed(err, delay)
 		select {
 		case <-x.ctx.Done():
 			return nil, err

@@ -400,6 +400,7 @@ func TestWebApp(t *testing.T) {
 		{"HEAD", "/", 200, "text/html; charset=utf-8", "no-cache"},
 		{"GET", "/assets/app-1a.js", 200, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
 		{"GET", "/favicon.svg", 200, "image/svg+xml", "no-cache"},
+		{"GET", "/admin/flows/life-st-1.2", 200, "text/html; charset=utf-8", "no-cache"},
 		{"GET", "/assets/gone-2b.js", 404, "application/problem+json", "no-store"},
 		{"GET", "/vod/nothing/master.m3u8", 404, "application/problem+json", "no-store"},
 		{"GET", "/../../etc/passwd.txt", 404, "application/problem+json", "no-store"},

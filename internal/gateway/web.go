@@ -50,7 +50,7 @@ func (a *webApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/")
-	if name == "" || path.Ext(name) == "" {
+	if name == "" || !namesFile(name) {
 		name = indexPage // a page of the app
 	}
 	f, err := a.load(name)
@@ -63,6 +63,12 @@ func (a *webApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.send(w, r, name)
+}
+
+// namesFile says whether a path ends as files do. A number behind the last dot is
+// part of an id, such as that of a flow's second attempt.
+func namesFile(name string) bool {
+	return strings.Trim(path.Ext(name), ".0123456789") != ""
 }
 
 func (a *webApp) load(name string) (*webFile, error) {

@@ -197,6 +197,7 @@ func (r *reader) lifecycle() {
 			end := ending(d.Plugins)
 			end.Outcomes = outcomesOf(d.Plugins.Outputs)
 			r.tell(lifecycleComplete, end)
+			r.fact.Weight = int64(d.Attempt) // the last one counts
 		}
 	default:
 		var d event.PluginFailed

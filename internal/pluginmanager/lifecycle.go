@@ -14,6 +14,8 @@ import (
 const (
 	// lifecycleFlow is the flow's name, the same for as long as one runs.
 	lifecycleFlow = "lifecycle"
+	// stepComplete is the step that says the outcome, and its receipt.
+	stepComplete = "complete"
 	// attempt numbers the times that a plugin is asked at one hook.
 	attempt = 1
 )
@@ -30,7 +32,7 @@ func (s *Service) lifecycle(c flow.Context, d event.RecordingReadyEvent) (string
 		s.log.Error("a lifecycle broke", "video", d.ID, "err", err)
 		end = verdict{Status: event.StatusFailed, Reason: "the plugin lifecycle broke on the server"}
 	}
-	err = step(c, s, "complete", func(ctx context.Context, tx *store.Tx) (struct{}, error) {
+	err = step(c, s, stepComplete, func(ctx context.Context, tx *store.Tx) (struct{}, error) {
 		return struct{}{}, s.complete(ctx, tx, c.ID(), d, end)
 	}, new(struct{}))
 	return end.Status, err

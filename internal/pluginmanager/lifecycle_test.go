@@ -43,6 +43,11 @@ func TestLifecycle(t *testing.T) {
 			{"list plugins", listPlugins},
 			{"simulated", simulated},
 			{"forgotten in work", forgottenInWork},
+			{"retry after a time limit", retryAfterATimeLimit},
+			{"retry from a hook", retryFromAHook},
+			{"retry goes on", retryGoesOn},
+			{"cancelled is told", cancelledIsTold},
+			{"retry without a flow", retryWithoutAFlow},
 		} {
 			r.run(c)
 		}

@@ -19,12 +19,18 @@ ON CONFLICT (name) DO UPDATE SET hook = excluded.hook, time_limit_ms = excluded.
 -- name: RemovePlugins :exec
 UPDATE plugins SET present = FALSE;
 
--- name: BeginLifecycle :exec
+-- name: BeginLifecycle :execrows
 INSERT INTO plugin_lifecycles (flow_id, video_id, channel, started_at, ended_at, status, answer_bytes)
 VALUES ($1, $2, $3, $4, 0, '', 0) ON CONFLICT DO NOTHING;
 
 -- name: EndLifecycle :exec
 UPDATE plugin_lifecycles SET ended_at = $1, status = $2 WHERE flow_id = $3;
+
+-- name: LifecyclesOfVideo :many
+SELECT * FROM plugin_lifecycles WHERE video_id = $1;
+
+-- name: OpenLifecycles :many
+SELECT * FROM plugin_lifecycles WHERE ended_at = 0;
 
 -- name: SpendAnswerBytes :execrows
 UPDATE plugin_lifecycles SET answer_bytes = answer_bytes + sqlc.arg(bytes)
@@ -33,6 +39,11 @@ WHERE flow_id = sqlc.arg(flow_id) AND answer_bytes <= sqlc.arg(most);
 -- name: AddTask :execrows
 INSERT INTO plugin_tasks (flow_id, hook, plugin, attempt, position, video_id, channel, token_hash, asked_at, deadline, state, reason)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'open', '') ON CONFLICT DO NOTHING;
+
+-- name: AddPastTask :exec
+-- A task that was over in an earlier lifecycle of the video.
+INSERT INTO plugin_tasks (flow_id, hook, plugin, attempt, position, video_id, channel, token_hash, asked_at, deadline, state, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- name: TaskByToken :one
 -- Locks the task until the transaction ends.
@@ -100,3 +111,9 @@ DELETE FROM plugin_tasks WHERE flow_id = $1;
 
 -- name: ForgetLifecycle :exec
 DELETE FROM plugin_lifecycles WHERE flow_id = $1;
+
+-- name: AnswersOfFlow :many
+SELECT * FROM plugin_answers WHERE flow_id = $1;
+
+-- name: TasksOfFlow :many
+SELECT * FROM plugin_tasks WHERE flow_id = $1 ORDER BY hook, position;

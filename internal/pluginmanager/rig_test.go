@@ -46,6 +46,7 @@ type rig struct {
 	suffix   int  // of this test's videos
 	chaos    bool // deliver twice, late and in any order
 	db       *store.DB
+	engine   *flow.Engine
 	svc      *pluginmanager.Service
 	registry *prometheus.Registry
 
@@ -122,7 +123,7 @@ func (r *rig) start() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.registry = prometheus.NewRegistry()
+	r.engine, r.registry = engine, prometheus.NewRegistry()
 	o := r.options
 	o.DB, o.Flows, o.Videos, o.Metrics = r.db, engine, r, r.registry
 	o.Logger = slog.New(slog.NewTextHandler(r.t.Output(), nil))

@@ -13,17 +13,25 @@ import (
 
 // started says that a video's plugins begin.
 func (s *Service) started(ctx context.Context, tx *store.Tx, flowID string, d event.RecordingReadyEvent) error {
-	err := sqlc.New(tx).BeginLifecycle(ctx, sqlc.BeginLifecycleParams{
-		FlowID: flowID, VideoID: d.ID, Channel: d.ChannelName, StartedAt: store.Now(),
-	})
-	if err != nil {
-		return fmt.Errorf("beginning a lifecycle: %w", err)
+	if err := s.note(ctx, tx, flowID, d); err != nil {
+		return err
 	}
 	return tx.Emit(ctx, event.NewWithID(id.Derived("LifeCycleStarted", flowID), event.LifeCycleStarted{
 		ID: d.ID, ChannelName: d.ChannelName, PlaybackURL: d.PlaybackURL, StreamURL: d.StreamURL,
 		Thumbnail: d.Thumbnail, CreatedAt: d.CreatedAt, DurationMillis: d.DurationMillis,
 		Height: d.Height, Width: d.Width,
 	}))
+}
+
+// note makes the lifecycle's row, unless it is there.
+func (s *Service) note(ctx context.Context, tx *store.Tx, flowID string, d event.RecordingReadyEvent) error {
+	_, err := sqlc.New(tx).BeginLifecycle(ctx, sqlc.BeginLifecycleParams{
+		FlowID: flowID, VideoID: d.ID, Channel: d.ChannelName, StartedAt: store.Now(),
+	})
+	if err != nil {
+		return fmt.Errorf("beginning a lifecycle: %w", err)
+	}
+	return nil
 }
 
 // complete says how the lifecycle ended, with what the plugins answered.
@@ -52,7 +60,7 @@ func (s *Service) complete(ctx context.Context, tx *store.Tx, flowID string, d e
 	if err != nil {
 		return fmt.Errorf("ending a lifecycle: %w", err)
 	}
-	return tx.Emit(ctx, event.NewWithID(id.Derived("LifeCycleComplete", flowID), event.LifeCycleComplete{Lifecycle: event.Lifecycle{
+	return tx.Emit(ctx, event.NewWithID(id.Derived("LifeCycleComplete", flowID), event.LifeCycleComplete{Attempt: attemptOf(flowID), Lifecycle: event.Lifecycle{
 		ID: d.ID, ChannelName: d.ChannelName, PlaybackURL: d.PlaybackURL, StreamURL: d.StreamURL,
 		Thumbnail: d.Thumbnail, CreatedAt: d.CreatedAt, DurationMillis: d.DurationMillis,
 		Height: d.Height, Width: d.Width, RecordingS3KeyPrefix: d.RecordingS3KeyPrefix,

@@ -7,7 +7,6 @@ package pluginmanager
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -126,26 +125,3 @@ func (s *Service) Run(ctx context.Context) {
 		}
 	}
 }
-
-// Reconcile starts the lifecycle of every processing video that has none.
-func (s *Service) Reconcile(ctx context.Context) error {
-	waiting, err := s.videos.AwaitingLifecycle(ctx)
-	if err != nil {
-		return err
-	}
-	var failures []error
-	for _, v := range waiting {
-		if s.flows.Running(flowID(v.ID)) {
-			continue // most of them: it would cost a transaction each
-		}
-		failures = append(failures, s.begin(ctx, v))
-	}
-	return errors.Join(failures...)
-}
-
-// begin starts a video's lifecycle; one that was begun before stays as it is.
-func (s *Service) begin(ctx context.Context, v event.RecordingReadyEvent) error {
-	return flow.Run(ctx, s.flows, lifecycleFlow, flowID(v.ID), v)
-}
-
-func flowID(videoID string) string { return "life-" + videoID }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
@@ -16,7 +15,7 @@ import (
 // Skipped returns the plugins that were not asked about a simulated video, in
 // the order of hooks and registration.
 func (s *Service) Skipped(ctx context.Context, videoID string) ([]string, error) {
-	names, err := sqlc.New(s.db.Read()).SkippedPlugins(ctx, flowID(videoID))
+	names, err := sqlc.New(s.db.Read()).SkippedPlugins(ctx, firstID(videoID))
 	if err != nil {
 		return nil, fmt.Errorf("reading the plugins skipped for %s: %w", videoID, err)
 	}
@@ -33,12 +32,12 @@ func (s *Service) Simulated(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the lifecycles of simulations: %w", err)
 	}
-	flows, err := s.flows.List(ctx, flow.Filter{IDPrefix: flowID(event.SimulatedPrefix), Limit: flowsListed})
+	flows, err := s.flows.List(ctx, flow.Filter{IDPrefixes: []string{firstID(event.SimulatedPrefix)}, Limit: flowsListed})
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range flows {
-		ids = append(ids, strings.TrimPrefix(f.ID, flowID("")))
+		ids = append(ids, s.FlowVideo(f.ID))
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
@@ -51,7 +50,7 @@ func (s *Service) ForgetSimulated(ctx context.Context, videoID string) (found bo
 	if !event.Simulated(videoID) {
 		return false, errs.Newf(errs.Invalid, "%q is no simulated video", videoID)
 	}
-	id := flowID(videoID)
+	id := firstID(videoID)
 	// The flow first: it would write rows anew.
 	erased, err := s.flows.Erase(ctx, id)
 	if err != nil {

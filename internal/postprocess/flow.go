@@ -39,8 +39,10 @@ func (j Job) again() string {
 	return fmt.Sprintf(".%d", j.attempt())
 }
 
+const flowPrefix = "post-"
+
 // flowID is another one for each attempt. An id of a job has no dot.
-func (j Job) flowID() string { return "post-" + j.ID + j.again() }
+func (j Job) flowID() string { return flowPrefix + j.ID + j.again() }
 
 func (s *Service) start(ctx context.Context, j Job) error {
 	return flow.Run(ctx, s.flows, flowName, j.flowID(), j)
@@ -191,7 +193,23 @@ func (s *Service) reconcile(ctx context.Context, j Job) error {
 		reason = reasonOf(errors.New(info.Error))
 	}
 	s.log.Error("post-processing: a flow ended without an outcome", "video", j.ID, "status", info.Status, "err", info.Error)
-	// A flow that finished just now has its outcome: then this does nothing.
-	_, err = s.record(ctx, j, outcome, failed, reason, s.failedEvent(j, reason), nil)
+	// A flow that finished just now has its outcome: then this does nothing. Nor
+	// does it when the flow goes on, because it was retried meanwhile (retry.go).
+	_, err = s.record(ctx, j, outcome, failed, reason, s.failedEvent(j, reason), func(ctx context.Context, _ *store.Tx) error {
+		return s.stillOver(ctx, j)
+	})
+	if errors.Is(err, errGoesOn) {
+		return nil
+	}
+	return err
+}
+
+var errGoesOn = errors.New("the flow goes on")
+
+func (s *Service) stillOver(ctx context.Context, j Job) error {
+	info, err := s.flows.Status(ctx, j.flowID())
+	if err == nil && !info.Status.Final() {
+		err = errGoesOn
+	}
 	return err
 }

@@ -31,7 +31,7 @@ func (s *Service) Simulated(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("reading the jobs of simulations: %w", err)
 	}
 	prefix := Job{ID: event.SimulatedPrefix}.flowID()
-	flows, err := s.flows.List(ctx, flow.Filter{IDPrefix: prefix, Limit: flowsListed})
+	flows, err := s.flows.List(ctx, flow.Filter{IDPrefixes: []string{prefix}, Limit: flowsListed})
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,24 @@ func Step[T any](ctx context.Context, db *DB, flowID, step string, fn func(ctx c
 	return result, err
 }
 
+var errNoReceipt = errors.New("there is no receipt")
+
+// Stepped says whether the named step of a flow has counted. It waits for a
+// transaction in which it is about to.
+func Stepped(ctx context.Context, db *DB, flowID, step string) (bool, error) {
+	err := db.Tx(ctx, func(ctx context.Context, tx *Tx) error {
+		first, err := tx.receipt(ctx, "flow:"+flowID, step)
+		if err == nil && first {
+			err = errNoReceipt // and takes the claim back
+		}
+		return err
+	})
+	if errors.Is(err, errNoReceipt) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // receipt claims (scope, name) and says whether it is the first to do so. A
 // rival transaction waits here until this one is over.
 func (tx *Tx) receipt(ctx context.Context, scope, name string) (first bool, err error) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/event/eventtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
 )
@@ -81,4 +82,40 @@ func TestMayChange(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestLifecycleAttempts: a lifecycle that was retried may make the video valid;
+// nothing that comes late takes that back.
+func TestLifecycleAttempts(t *testing.T) {
+	ended := func(attempt int, status string) event.Envelope {
+		return event.New(event.LifeCycleComplete{Attempt: attempt, Lifecycle: eventtest.Lifecycle("st-1", "alice",
+			event.LifeCycleResult{Status: status, Reason: "no answer"})})
+	}
+	for name, tt := range map[string]struct {
+		say    []event.Envelope
+		status string
+	}{
+		"it passes when retried":      {[]event.Envelope{ended(0, "failed"), ended(2, "")}, "valid"},
+		"a refusal is taken back":     {[]event.Envelope{ended(0, "invalid"), ended(2, "")}, "valid"},
+		"it fails again":              {[]event.Envelope{ended(0, "failed"), ended(2, "failed")}, "failed"},
+		"it is refused then":          {[]event.Envelope{ended(0, "failed"), ended(2, "invalid")}, "invalid"},
+		"the first comes late":        {[]event.Envelope{ended(2, ""), ended(0, "failed")}, "valid"},
+		"the second comes late":       {[]event.Envelope{ended(0, "failed"), ended(3, ""), ended(2, "failed")}, "valid"},
+		"a first one changes nothing": {[]event.Envelope{ended(0, "failed"), ended(0, "")}, "failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Each(t, func(t *testing.T, db *store.DB) {
+				f := newFixture(t, db)
+				f.hear(recordingEnd("st-1"))
+				f.hear(mp4Complete("st-1"))
+				for _, e := range tt.say {
+					f.hear(e)
+					f.hear(e)
+				}
+				if v := f.get(as("alice"), "st-1"); v.Status != tt.status || (v.Reason != "") != (tt.status != "valid") {
+					t.Errorf("it is %s (%s), want %s", v.Status, v.Reason, tt.status)
+				}
+			})
+		})
+	}
 }

@@ -78,9 +78,13 @@ func (s *Service) failed(v *sqlc.Video, e event.Envelope, d event.MP4ProcessingF
 	return []event.Envelope{s.statusUpdated(e, s.lifecycle(*v), *v)}
 }
 
-// judged notes what the plugins made of the video.
+// judged notes what the plugins made of the video. A lifecycle that was retried
+// may make one that did not pass valid; what is valid stays so, whatever older news
+// comes late.
 func (s *Service) judged(v *sqlc.Video, e event.Envelope, d event.LifeCycleComplete) []event.Envelope {
-	if !v.Processed || v.Status != event.StatusProcessing {
+	first := v.Status == event.StatusProcessing
+	again := d.Attempt > 1 && (v.Status == event.StatusFailed || v.Status == event.StatusInvalid)
+	if !v.Processed || !first && !again {
 		return nil
 	}
 	switch d.Plugins.Status {

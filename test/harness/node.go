@@ -60,6 +60,9 @@ func New(t testing.TB, args ...string) *Node {
 	return n
 }
 
+// Use makes another build of the program run from the next start on.
+func (n *Node) Use(binary string) { n.binary = binary }
+
 // Start is New and Start in one.
 func Start(t testing.TB, args ...string) *Node {
 	t.Helper()

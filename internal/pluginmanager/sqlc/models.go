@@ -16,6 +16,26 @@ type Plugin struct {
 	CreatedAt   int64
 }
 
+type PluginAnswer struct {
+	FlowID     string
+	Hook       string
+	Plugin     string
+	Attempt    int64
+	EventID    string
+	AnsweredAt int64
+	Message    string
+}
+
+type PluginLifecycle struct {
+	FlowID      string
+	VideoID     string
+	Channel     string
+	StartedAt   int64
+	EndedAt     int64
+	Status      string
+	AnswerBytes int64
+}
+
 type PluginTask struct {
 	FlowID    string
 	Hook      string

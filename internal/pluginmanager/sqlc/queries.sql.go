@@ -37,6 +37,45 @@ func (q *Queries) AddAnswer(ctx context.Context, arg AddAnswerParams) error {
 	return err
 }
 
+const addPastTask = `-- name: AddPastTask :exec
+INSERT INTO plugin_tasks (flow_id, hook, plugin, attempt, position, video_id, channel, token_hash, asked_at, deadline, state, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+`
+
+type AddPastTaskParams struct {
+	FlowID    string
+	Hook      string
+	Plugin    string
+	Attempt   int64
+	Position  int64
+	VideoID   string
+	Channel   string
+	TokenHash string
+	AskedAt   int64
+	Deadline  int64
+	State     string
+	Reason    string
+}
+
+// A task that was over in an earlier lifecycle of the video.
+func (q *Queries) AddPastTask(ctx context.Context, arg AddPastTaskParams) error {
+	_, err := q.db.ExecContext(ctx, addPastTask,
+		arg.FlowID,
+		arg.Hook,
+		arg.Plugin,
+		arg.Attempt,
+		arg.Position,
+		arg.VideoID,
+		arg.Channel,
+		arg.TokenHash,
+		arg.AskedAt,
+		arg.Deadline,
+		arg.State,
+		arg.Reason,
+	)
+	return err
+}
+
 const addPlugin = `-- name: AddPlugin :exec
 INSERT INTO plugins (name, hook, position, time_limit_ms, kind, manifest, present, enabled, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, TRUE, TRUE, $7)
@@ -168,7 +207,42 @@ func (q *Queries) AnsweredSince(ctx context.Context, answeredAt int64) ([]Answer
 	return items, nil
 }
 
-const beginLifecycle = `-- name: BeginLifecycle :exec
+const answersOfFlow = `-- name: AnswersOfFlow :many
+SELECT flow_id, hook, plugin, attempt, event_id, answered_at, message FROM plugin_answers WHERE flow_id = $1
+`
+
+func (q *Queries) AnswersOfFlow(ctx context.Context, flowID string) ([]PluginAnswer, error) {
+	rows, err := q.db.QueryContext(ctx, answersOfFlow, flowID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PluginAnswer{}
+	for rows.Next() {
+		var i PluginAnswer
+		if err := rows.Scan(
+			&i.FlowID,
+			&i.Hook,
+			&i.Plugin,
+			&i.Attempt,
+			&i.EventID,
+			&i.AnsweredAt,
+			&i.Message,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const beginLifecycle = `-- name: BeginLifecycle :execrows
 INSERT INTO plugin_lifecycles (flow_id, video_id, channel, started_at, ended_at, status, answer_bytes)
 VALUES ($1, $2, $3, $4, 0, '', 0) ON CONFLICT DO NOTHING
 `
@@ -180,14 +254,17 @@ type BeginLifecycleParams struct {
 	StartedAt int64
 }
 
-func (q *Queries) BeginLifecycle(ctx context.Context, arg BeginLifecycleParams) error {
-	_, err := q.db.ExecContext(ctx, beginLifecycle,
+func (q *Queries) BeginLifecycle(ctx context.Context, arg BeginLifecycleParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, beginLifecycle,
 		arg.FlowID,
 		arg.VideoID,
 		arg.Channel,
 		arg.StartedAt,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const closeTasks = `-- name: CloseTasks :exec
@@ -328,6 +405,41 @@ func (q *Queries) LastTask(ctx context.Context, arg LastTaskParams) ([]PluginTas
 	return items, nil
 }
 
+const lifecyclesOfVideo = `-- name: LifecyclesOfVideo :many
+SELECT flow_id, video_id, channel, started_at, ended_at, status, answer_bytes FROM plugin_lifecycles WHERE video_id = $1
+`
+
+func (q *Queries) LifecyclesOfVideo(ctx context.Context, videoID string) ([]PluginLifecycle, error) {
+	rows, err := q.db.QueryContext(ctx, lifecyclesOfVideo, videoID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PluginLifecycle{}
+	for rows.Next() {
+		var i PluginLifecycle
+		if err := rows.Scan(
+			&i.FlowID,
+			&i.VideoID,
+			&i.Channel,
+			&i.StartedAt,
+			&i.EndedAt,
+			&i.Status,
+			&i.AnswerBytes,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listPlugins = `-- name: ListPlugins :many
 SELECT name, hook, position, time_limit_ms, kind, manifest, present, enabled, created_at FROM plugins
 WHERE present = TRUE AND enabled = TRUE
@@ -387,6 +499,41 @@ type LockTasksOfHookParams struct {
 func (q *Queries) LockTasksOfHook(ctx context.Context, arg LockTasksOfHookParams) error {
 	_, err := q.db.ExecContext(ctx, lockTasksOfHook, arg.FlowID, arg.Hook)
 	return err
+}
+
+const openLifecycles = `-- name: OpenLifecycles :many
+SELECT flow_id, video_id, channel, started_at, ended_at, status, answer_bytes FROM plugin_lifecycles WHERE ended_at = 0
+`
+
+func (q *Queries) OpenLifecycles(ctx context.Context) ([]PluginLifecycle, error) {
+	rows, err := q.db.QueryContext(ctx, openLifecycles)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PluginLifecycle{}
+	for rows.Next() {
+		var i PluginLifecycle
+		if err := rows.Scan(
+			&i.FlowID,
+			&i.VideoID,
+			&i.Channel,
+			&i.StartedAt,
+			&i.EndedAt,
+			&i.Status,
+			&i.AnswerBytes,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const outputs = `-- name: Outputs :many
@@ -646,6 +793,46 @@ func (q *Queries) TaskByToken(ctx context.Context, tokenHash string) (PluginTask
 		&i.Reason,
 	)
 	return i, err
+}
+
+const tasksOfFlow = `-- name: TasksOfFlow :many
+SELECT flow_id, hook, plugin, attempt, position, video_id, channel, token_hash, asked_at, deadline, state, reason FROM plugin_tasks WHERE flow_id = $1 ORDER BY hook, position
+`
+
+func (q *Queries) TasksOfFlow(ctx context.Context, flowID string) ([]PluginTask, error) {
+	rows, err := q.db.QueryContext(ctx, tasksOfFlow, flowID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []PluginTask{}
+	for rows.Next() {
+		var i PluginTask
+		if err := rows.Scan(
+			&i.FlowID,
+			&i.Hook,
+			&i.Plugin,
+			&i.Attempt,
+			&i.Position,
+			&i.VideoID,
+			&i.Channel,
+			&i.TokenHash,
+			&i.AskedAt,
+			&i.Deadline,
+			&i.State,
+			&i.Reason,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const tasksOfHook = `-- name: TasksOfHook :many

@@ -15,6 +15,8 @@ describe('match', () => {
     ['/admin/events/replays', 'replays', {}],
     ['/admin/simulations', 'simulations', {}],
     ['/admin/simulations/sim-1', 'simulation', { id: 'sim-1' }],
+    ['/admin/flows', 'flows', {}],
+    ['/admin/flows/life-st-1.2', 'flow', { id: 'life-st-1.2' }],
     ['/watch', 'not-found', {}],
     ['/watch/%E0%A4', 'not-found', {}],
     ['/live/a/master.m3u8', 'not-found', {}],

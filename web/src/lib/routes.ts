@@ -19,6 +19,8 @@ export type PageName =
   | 'replays'
   | 'simulations'
   | 'simulation'
+  | 'flows'
+  | 'flow'
   | 'not-found'
 
 export interface Match {
@@ -45,6 +47,8 @@ const routes: [string, PageName][] = [
   ['/admin/events/replays', 'replays'],
   ['/admin/simulations', 'simulations'],
   ['/admin/simulations/:id', 'simulation'],
+  ['/admin/flows', 'flows'],
+  ['/admin/flows/:id', 'flow'],
 ]
 
 /** Finds the page of a path; a slash at the end makes no difference. */

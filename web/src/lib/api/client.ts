@@ -8,6 +8,9 @@ import type {
   DeliveryDetail,
   DeliveryState,
   EventDelivery,
+  Flow,
+  FlowDetail,
+  FlowSummary,
   Health,
   HistoryEntry,
   LoggedEvent,
@@ -178,6 +181,14 @@ export const api = {
   /** Ends it and removes its videos; its results stay. */
   stopSimulation: (id: string) => call<Simulation>('POST', `/api/simulations/${seg(id)}/stop`),
   deleteSimulation: (id: string) => call<void>('DELETE', `/api/simulations/${seg(id)}`),
+
+  flows: (filter: { name?: string; status?: string; q?: string }, offset?: string) =>
+    call<Page<Flow>>('GET', '/api/flows' + query({ ...filter, offset, limit: 25 })),
+  flowSummary: () => call<FlowSummary>('GET', '/api/flows/summary'),
+  flow: (id: string) => call<FlowDetail>('GET', `/api/flows/${seg(id)}`),
+  cancelFlow: (id: string) => call<FlowDetail>('POST', `/api/flows/${seg(id)}/cancel`),
+  /** The answer is the flow that goes on, or the one that begins. */
+  retryFlow: (id: string, from?: string) => call<FlowDetail>('POST', `/api/flows/${seg(id)}/retry`, from ? { from } : {}),
 
   mail: () => call<Page<OutboxMail>>('GET', '/api/admin/mail' + query({ limit: 100 })),
 }

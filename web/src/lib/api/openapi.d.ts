@@ -471,6 +471,100 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/flows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The flows, newest first */
+        get: operations["list-flows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/flows/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many flows there are, and the nodes that run them */
+        get: operations["summarize-flows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/flows/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A flow with its steps
+         * @description Task tokens are masked.
+         */
+        get: operations["get-flow"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/flows/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a flow
+         * @description Its step is interrupted and no other begins; what its steps did stays done. Within a minute its video is told to have failed. 409 when it is over already.
+         */
+        post: operations["cancel-flow"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/flows/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a flow again
+         * @description One whose outcome nobody was told goes on; else a new attempt begins, under an id of its own. 409 says why it cannot be tried.
+         */
+        post: operations["retry-flow"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/plugins": {
         parameters: {
             query?: never;
@@ -913,6 +1007,30 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        ActivityView: {
+            /** @description the last 5, oldest first */
+            failedTries: components["schemas"]["TryView"][];
+            /**
+             * Format: date-time
+             * @description when it is tried again; absent while a try runs
+             */
+            nextTryAt?: string;
+            /** Format: date-time */
+            since: string;
+            step: string;
+            /**
+             * Format: int64
+             * @description that have begun
+             */
+            tries: number;
+            /**
+             * Format: date-time
+             * @description for how long it waits at most
+             */
+            until?: string;
+            /** @description it waits for something that happens elsewhere, such as a plugin's answer */
+            waits: boolean;
+        };
         ArchiveView: {
             /** Format: int64 */
             events: number;
@@ -966,6 +1084,13 @@ export interface components {
         Count: {
             /** Format: int64 */
             count: number;
+        };
+        CountView: {
+            /** Format: int64 */
+            count: number;
+            name: string;
+            /** @enum {string} */
+            status: "queued" | "running" | "done" | "failed" | "cancelled" | "abandoned";
         };
         DeliveryDetail: {
             /** @description the last 5 tries, oldest first */
@@ -1110,6 +1235,71 @@ export interface components {
             id: string;
             source: string;
         };
+        FlowDetail: {
+            /**
+             * Format: int64
+             * @description how often a node has taken it up
+             */
+            attempts: number;
+            /** Format: date-time */
+            createdAt: string;
+            /** @description what it does now; known of flows that the node which answers runs */
+            doing?: components["schemas"]["ActivityView"];
+            /** Format: date-time */
+            endedAt?: string;
+            /** @description why it failed */
+            error?: string;
+            id: string;
+            /** @description any JSON */
+            input?: unknown;
+            name: string;
+            /** @description that runs it, or ran it last */
+            node?: string;
+            /** @description what it has come to when it is done, in a word: of a lifecycle failed or invalid, when the video did not pass; of post-processing done or failed */
+            outcome?: string;
+            /** @description what it returned, any JSON */
+            output?: unknown;
+            retry: components["schemas"]["RetryView"];
+            /**
+             * @description queued: waits for a node; abandoned: interrupted too often
+             * @enum {string}
+             */
+            status: "queued" | "running" | "done" | "failed" | "cancelled" | "abandoned";
+            /** @description in the order they ran */
+            steps: components["schemas"]["StepView"][];
+            /** Format: date-time */
+            updatedAt: string;
+            /** @description the id of the video that it works on */
+            video?: string;
+        };
+        FlowView: {
+            /**
+             * Format: int64
+             * @description how often a node has taken it up
+             */
+            attempts: number;
+            /** Format: date-time */
+            createdAt: string;
+            /** @description what it does now; known of flows that the node which answers runs */
+            doing?: components["schemas"]["ActivityView"];
+            /** Format: date-time */
+            endedAt?: string;
+            id: string;
+            name: string;
+            /** @description that runs it, or ran it last */
+            node?: string;
+            /** @description what it has come to when it is done, in a word: of a lifecycle failed or invalid, when the video did not pass; of post-processing done or failed */
+            outcome?: string;
+            /**
+             * @description queued: waits for a node; abandoned: interrupted too often
+             * @enum {string}
+             */
+            status: "queued" | "running" | "done" | "failed" | "cancelled" | "abandoned";
+            /** Format: date-time */
+            updatedAt: string;
+            /** @description the id of the video that it works on */
+            video?: string;
+        };
         Health: {
             /** @description what the broadcaster could do better */
             advice: string[];
@@ -1193,6 +1383,16 @@ export interface components {
              */
             count: number;
             data: components["schemas"]["EventView"][];
+            /** @description offset of the next page; absent on the last */
+            nextPage?: string;
+        };
+        ListFlowView: {
+            /**
+             * Format: int64
+             * @description rows on this page
+             */
+            count: number;
+            data: components["schemas"]["FlowView"][];
             /** @description offset of the next page; absent on the last */
             nextPage?: string;
         };
@@ -1329,6 +1529,15 @@ export interface components {
             matched: number;
             /** @description offset of the next part; absent: this was the last */
             nextPage?: string;
+        };
+        NodeView: {
+            /** @description the others take up the flows of a node that is not */
+            alive: boolean;
+            id: string;
+            /** Format: date-time */
+            leaseExpiresAt: string;
+            /** @description it is the one that answers */
+            self: boolean;
         };
         OwnChannel: {
             /** @description where to send WHIP (RFC 9725), with the stream key as bearer token */
@@ -1623,6 +1832,19 @@ export interface components {
              * @description deliveries that were taken back when it was cancelled
              */
             withdrawn: number;
+        };
+        Retry: {
+            /** @description one of the flow's retry.from; left out: where it stopped, or with what did not pass */
+            from?: string;
+        };
+        RetryView: {
+            /** @description places from which it may be tried again */
+            from: string[];
+            /** @description the id of the flow that it would begin; absent when the flow itself would go on */
+            newId?: string;
+            possible: boolean;
+            /** @description why it is not, and what would help */
+            reason?: string;
         };
         RuleInput: {
             description?: string;
@@ -1929,6 +2151,34 @@ export interface components {
              */
             total: number;
         };
+        StepView: {
+            /** Format: int64 */
+            durationMillis: number;
+            /** Format: date-time */
+            endedAt: string;
+            /** @description why it failed */
+            error?: string;
+            /** @description the last 5 before the one that counts, oldest first */
+            failedTries: components["schemas"]["TryView"][];
+            name: string;
+            /** @description what it returned, any JSON */
+            output?: unknown;
+            /** Format: date-time */
+            startedAt: string;
+            /** @enum {string} */
+            state: "done" | "failed";
+            /**
+             * Format: int64
+             * @description in the run that ended it; 0 when an older version did not count them
+             */
+            tries: number;
+        };
+        SummaryView: {
+            counts: components["schemas"]["CountView"][];
+            nodes: components["schemas"]["NodeView"][];
+            /** @description of those that are not over */
+            oldest?: components["schemas"]["FlowView"];
+        };
         TimelineMetric: {
             /** Format: date-time */
             createdAt: string;
@@ -1964,6 +2214,11 @@ export interface components {
              */
             type: "service";
             videoId: string;
+        };
+        TryView: {
+            /** Format: date-time */
+            at: string;
+            error: string;
         };
         TypeCount: {
             /** Format: int64 */
@@ -2978,6 +3233,172 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-flows": {
+        parameters: {
+            query?: {
+                /** @description only flows of this name */
+                name?: string;
+                /** @description only those, separated by commas */
+                status?: ("queued" | "running" | "done" | "failed" | "cancelled" | "abandoned")[] | null;
+                /** @description the beginning of an id, or of the id of the video that it works on */
+                q?: string;
+                /** @description nextPage of the page before, unread */
+                offset?: string;
+                /** @description rows on a page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListFlowView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "summarize-flows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SummaryView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-flow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FlowDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-flow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FlowDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "retry-flow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Retry"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FlowDetail"];
                 };
             };
             /** @description What went wrong */

@@ -47,6 +47,12 @@ export type Simulation = Schemas['SimulationView']
 export type SimulationInput = Schemas['SimulationInput']
 export type SimulatedVideo = Schemas['SimulatedVideo']
 export type Spread = Schemas['SimulationSpread']
+export type Flow = Schemas['FlowView']
+export type FlowDetail = Schemas['FlowDetail']
+export type FlowStep = Schemas['StepView']
+export type FlowActivity = Schemas['ActivityView']
+export type FlowStatus = Flow['status']
+export type FlowSummary = Schemas['SummaryView']
 
 /** What the live engine says of a channel while it is live. */
 export interface LiveState {
