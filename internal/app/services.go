@@ -102,7 +102,7 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	s.history = history.New(a.db, s.videos, a.log)
 
 	var err error
-	if s.rules, err = a.newRules(); err != nil {
+	if s.rules, err = a.newRules(s.videos); err != nil {
 		return nil, err
 	}
 	s.streaming, err = streaming.New(streaming.Config{
@@ -147,8 +147,8 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	return s, nil
 }
 
-func (a *App) newRules() (*rules.Service, error) {
-	cfg := rules.Config{DB: a.db, Logger: a.log, Secret: a.secret, Node: a.nodeID}
+func (a *App) newRules(videos *video.Service) (*rules.Service, error) {
+	cfg := rules.Config{DB: a.db, Videos: videos, Logger: a.log, Secret: a.secret, Node: a.nodeID}
 	for _, text := range a.cfg.Rules.AllowNetworks {
 		network, err := netip.ParsePrefix(text)
 		if err != nil {

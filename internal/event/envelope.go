@@ -93,10 +93,12 @@ func Parse(b []byte) (Envelope, error) {
 // always four tokens. The last is what the event is about: its video or stream,
 // else its channel, else "-". Subjects only pre-select; the envelope decides.
 func (e Envelope) Subject() string {
-	return strings.Join([]string{"ev", Token(e.Source), Token(e.DetailType), Token(e.about())}, ".")
+	return strings.Join([]string{"ev", Token(e.Source), Token(e.DetailType), Token(e.About())}, ".")
 }
 
-func (e Envelope) about() string {
+// About returns the id of what the event is about: its video or stream, else its
+// channel, else "-".
+func (e Envelope) About() string {
 	var d struct {
 		ID       string `json:"id"`
 		StreamID string `json:"stream_id"`

@@ -124,10 +124,13 @@ type MP4ProcessingFailed struct {
 	Attempt     int    `json:"attempt,omitempty"`
 }
 
-// VideoDeleted: a video's row and files are gone.
+// VideoDeleted: a video is gone, and its files are about to be. Everybody who
+// keeps something of it removes that. Reason says why, of a deletion that nobody
+// asked for at that moment: its channel's retention.
 type VideoDeleted struct {
 	ChannelName string `json:"channel_name"`
 	ID          string `json:"id"`
+	Reason      string `json:"reason,omitempty"`
 }
 
 // Author is whose video it is, by the name that people see.

@@ -96,7 +96,7 @@ func (s *Service) ask(ctx context.Context, tx *store.Tx, flowID, hook string, d 
 		if added == 0 {
 			continue // it was asked before
 		}
-		err = tx.Emit(ctx, event.NewWithID(id.Derived("invocation", flowID, hook, p.Name, fmt.Sprint(attempt)),
+		err = tx.Emit(ctx, event.NewWithID(invocationID(flowID, hook, p.Name, attempt),
 			event.PluginInvocation{Hook: hook, Plugin: p.Name, Video: pluginVideo(d), TaskToken: token, PluginData: data}))
 		if err != nil {
 			return verdict{}, err
@@ -107,6 +107,11 @@ func (s *Service) ask(ctx context.Context, tx *store.Tx, flowID, hook string, d 
 		return verdict{}, fmt.Errorf("reading the tasks of %s: %w", hook, err)
 	}
 	return judge(hook, tasks), nil
+}
+
+// invocationID is the id of the event that asks a plugin.
+func invocationID(flowID, hook, plugin string, attempt int64) string {
+	return id.Derived("invocation", flowID, hook, plugin, fmt.Sprint(attempt))
 }
 
 // decided says whether settle would end the hook without any time limit.

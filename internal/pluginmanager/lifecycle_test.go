@@ -40,6 +40,8 @@ func TestLifecycle(t *testing.T) {
 			{"reconcile", reconcile},
 			{"registry", registry},
 			{"list plugins", listPlugins},
+			{"deleted video", deletedVideo},
+			{"deleted between steps", deletedBetweenSteps},
 		} {
 			r.run(c)
 		}

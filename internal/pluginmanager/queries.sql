@@ -68,3 +68,23 @@ SELECT t.hook, t.plugin, a.message FROM plugin_tasks t
 JOIN plugin_answers a ON a.flow_id = t.flow_id AND a.hook = t.hook AND a.plugin = t.plugin AND a.attempt = t.attempt
 WHERE t.flow_id = $1 AND (t.state = 'passed' OR t.state = 'refused')
 ORDER BY t.hook, t.position, t.plugin;
+
+-- name: LifecycleVideos :many
+SELECT flow_id, video_id FROM plugin_lifecycles WHERE flow_id > sqlc.arg(after) ORDER BY flow_id LIMIT sqlc.arg(row_count);
+
+-- name: LockTasksOfVideo :exec
+-- Locks the tasks until the transaction ends.
+UPDATE plugin_tasks SET state = state
+WHERE flow_id IN (SELECT l.flow_id FROM plugin_lifecycles l WHERE l.video_id = $1);
+
+-- name: RemoveAnswers :exec
+DELETE FROM plugin_answers WHERE flow_id IN (SELECT l.flow_id FROM plugin_lifecycles l WHERE l.video_id = $1);
+
+-- name: RemoveTasks :exec
+DELETE FROM plugin_tasks WHERE flow_id IN (SELECT l.flow_id FROM plugin_lifecycles l WHERE l.video_id = $1);
+
+-- name: RemoveLifecycles :exec
+DELETE FROM plugin_lifecycles WHERE video_id = $1;
+
+-- name: TasksOfFlow :many
+SELECT hook, plugin, attempt FROM plugin_tasks WHERE flow_id = $1;

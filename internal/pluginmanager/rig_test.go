@@ -48,10 +48,13 @@ type rig struct {
 	db       *store.DB
 	svc      *pluginmanager.Service
 	registry *prometheus.Registry
+	engine   *flow.Engine
 
 	mu     sync.Mutex
 	said   []event.Envelope
 	videos []event.RecordingReadyEvent
+
+	deleted sync.Map // ids of videos
 
 	beforeFlows func() // runs when the service hears and no flow runs yet
 	stopNow     func()
@@ -107,6 +110,12 @@ func (r *rig) AwaitingLifecycle(context.Context) ([]event.RecordingReadyEvent, e
 	return slices.Clone(r.videos), nil
 }
 
+// Deleted says whether the test has deleted a video.
+func (r *rig) Deleted(_ context.Context, videoID string) (bool, error) {
+	_, deleted := r.deleted.Load(videoID)
+	return deleted, nil
+}
+
 // start opens everything, as a node does.
 func (r *rig) start() {
 	r.t.Helper()
@@ -122,7 +131,7 @@ func (r *rig) start() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.registry = prometheus.NewRegistry()
+	r.registry, r.engine = prometheus.NewRegistry(), engine
 	o := r.options
 	o.DB, o.Flows, o.Videos, o.Metrics = r.db, engine, r, r.registry
 	o.Logger = slog.New(slog.NewTextHandler(r.t.Output(), nil))

@@ -24,6 +24,8 @@ type Videos interface {
 	// AwaitingLifecycle returns the recording-ready details of processing
 	// videos, whether their lifecycle has begun or not.
 	AwaitingLifecycle(ctx context.Context) ([]event.RecordingReadyEvent, error)
+	// Deleted says whether the video was there and is deleted.
+	Deleted(ctx context.Context, videoID string) (bool, error)
 }
 
 // Options are what the plugin manager needs.
@@ -55,6 +57,7 @@ type Service struct {
 	metrics  *metrics
 	log      *slog.Logger
 	refusals rate.Sometimes // of the log: one line a second
+	kept     *Kept
 }
 
 // New returns the plugin manager, its lifecycle registered with the flows.
@@ -73,6 +76,7 @@ func New(o Options) (*Service, error) {
 		db: o.DB, flows: o.Flows, videos: o.Videos, builtIns: o.BuiltIns, plugins: all,
 		answerer: o.Answerer, metrics: m, log: o.Logger,
 		refusals: rate.Sometimes{First: 10, Interval: time.Second},
+		kept:     NewKept(o.DB, o.Flows),
 	}
 	if s.answerer == nil {
 		s.answerer = func(e event.Envelope) string { return event.PluginOf(e.Source) }
@@ -130,7 +134,11 @@ func (s *Service) Reconcile(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// begin starts a video's lifecycle; one that was begun before stays as it is.
+// begin starts a video's lifecycle; one that was begun before stays as it is. The
+// plugins have no work with a deleted video.
 func (s *Service) begin(ctx context.Context, v event.RecordingReadyEvent) error {
-	return flow.Run(ctx, s.flows, lifecycleFlow, "life-"+v.ID, v)
+	if deleted, err := s.videos.Deleted(ctx, v.ID); err != nil || deleted {
+		return err
+	}
+	return flow.Run(ctx, s.flows, lifecycleFlow, flowPrefix+v.ID, v)
 }

@@ -385,7 +385,7 @@ func TestMayReach(t *testing.T) {
 }
 
 func TestPauses(t *testing.T) {
-	s, err := rules.New(rules.Config{DB: sqlite(t), Logger: newRig(t, quick(sqlite(t))).logger(), Secret: []byte(secret), Node: "n"})
+	s, err := rules.New(rules.Config{DB: sqlite(t), Videos: &videos{}, Logger: newRig(t, quick(sqlite(t))).logger(), Secret: []byte(secret), Node: "n"})
 	if err != nil {
 		t.Fatal(err)
 	}

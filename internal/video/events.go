@@ -148,6 +148,7 @@ func (s *Service) change(ctx context.Context, e event.Envelope, id, channel stri
 			return save(ctx, tx, v)
 		}
 		follows := apply(&v)
+		v.StoredBytes = -1 // there may be other files now
 		if err := save(ctx, tx, v); err != nil {
 			return err
 		}

@@ -173,6 +173,43 @@ func (q *Queries) EndLifecycle(ctx context.Context, arg EndLifecycleParams) erro
 	return err
 }
 
+const lifecycleVideos = `-- name: LifecycleVideos :many
+SELECT flow_id, video_id FROM plugin_lifecycles WHERE flow_id > $1 ORDER BY flow_id LIMIT $2
+`
+
+type LifecycleVideosParams struct {
+	After    string
+	RowCount int32
+}
+
+type LifecycleVideosRow struct {
+	FlowID  string
+	VideoID string
+}
+
+func (q *Queries) LifecycleVideos(ctx context.Context, arg LifecycleVideosParams) ([]LifecycleVideosRow, error) {
+	rows, err := q.db.QueryContext(ctx, lifecycleVideos, arg.After, arg.RowCount)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LifecycleVideosRow{}
+	for rows.Next() {
+		var i LifecycleVideosRow
+		if err := rows.Scan(&i.FlowID, &i.VideoID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listPlugins = `-- name: ListPlugins :many
 SELECT name, hook, position, time_limit_ms, kind, manifest, present, enabled, created_at FROM plugins
 WHERE present = TRUE AND enabled = TRUE
@@ -231,6 +268,17 @@ type LockTasksOfHookParams struct {
 // Locks the hook's open tasks until the transaction ends.
 func (q *Queries) LockTasksOfHook(ctx context.Context, arg LockTasksOfHookParams) error {
 	_, err := q.db.ExecContext(ctx, lockTasksOfHook, arg.FlowID, arg.Hook)
+	return err
+}
+
+const lockTasksOfVideo = `-- name: LockTasksOfVideo :exec
+UPDATE plugin_tasks SET state = state
+WHERE flow_id IN (SELECT l.flow_id FROM plugin_lifecycles l WHERE l.video_id = $1)
+`
+
+// Locks the tasks until the transaction ends.
+func (q *Queries) LockTasksOfVideo(ctx context.Context, videoID string) error {
+	_, err := q.db.ExecContext(ctx, lockTasksOfVideo, videoID)
 	return err
 }
 
@@ -357,12 +405,39 @@ func (q *Queries) ProlongTasks(ctx context.Context, deadline int64) (int64, erro
 	return result.RowsAffected()
 }
 
+const removeAnswers = `-- name: RemoveAnswers :exec
+DELETE FROM plugin_answers WHERE flow_id IN (SELECT l.flow_id FROM plugin_lifecycles l WHERE l.video_id = $1)
+`
+
+func (q *Queries) RemoveAnswers(ctx context.Context, videoID string) error {
+	_, err := q.db.ExecContext(ctx, removeAnswers, videoID)
+	return err
+}
+
+const removeLifecycles = `-- name: RemoveLifecycles :exec
+DELETE FROM plugin_lifecycles WHERE video_id = $1
+`
+
+func (q *Queries) RemoveLifecycles(ctx context.Context, videoID string) error {
+	_, err := q.db.ExecContext(ctx, removeLifecycles, videoID)
+	return err
+}
+
 const removePlugins = `-- name: RemovePlugins :exec
 UPDATE plugins SET present = FALSE
 `
 
 func (q *Queries) RemovePlugins(ctx context.Context) error {
 	_, err := q.db.ExecContext(ctx, removePlugins)
+	return err
+}
+
+const removeTasks = `-- name: RemoveTasks :exec
+DELETE FROM plugin_tasks WHERE flow_id IN (SELECT l.flow_id FROM plugin_lifecycles l WHERE l.video_id = $1)
+`
+
+func (q *Queries) RemoveTasks(ctx context.Context, videoID string) error {
+	_, err := q.db.ExecContext(ctx, removeTasks, videoID)
 	return err
 }
 
@@ -437,6 +512,39 @@ func (q *Queries) TaskByToken(ctx context.Context, tokenHash string) (PluginTask
 		&i.Reason,
 	)
 	return i, err
+}
+
+const tasksOfFlow = `-- name: TasksOfFlow :many
+SELECT hook, plugin, attempt FROM plugin_tasks WHERE flow_id = $1
+`
+
+type TasksOfFlowRow struct {
+	Hook    string
+	Plugin  string
+	Attempt int64
+}
+
+func (q *Queries) TasksOfFlow(ctx context.Context, flowID string) ([]TasksOfFlowRow, error) {
+	rows, err := q.db.QueryContext(ctx, tasksOfFlow, flowID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TasksOfFlowRow{}
+	for rows.Next() {
+		var i TasksOfFlowRow
+		if err := rows.Scan(&i.Hook, &i.Plugin, &i.Attempt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const tasksOfHook = `-- name: TasksOfHook :many

@@ -29,6 +29,16 @@ type Video struct {
 	Swept         bool
 	FailedAttempt int64
 	Storyboard    bool
+	SweepAgainAt  int64
+	StoredBytes   int64
 	Description   string
 	TypedTags     string
+}
+
+type VideoRetention struct {
+	Channel   string
+	KeepDays  int64
+	KeepBytes int64
+	UpdatedAt int64
+	UpdatedBy string
 }
