@@ -8,6 +8,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/account"
 	"github.com/serverlessvideo/serverlessvideo/internal/channel"
 	"github.com/serverlessvideo/serverlessvideo/internal/config"
+	"github.com/serverlessvideo/serverlessvideo/internal/history"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
@@ -22,8 +23,9 @@ type core struct {
 	db       *store.DB
 	accounts *account.Service
 	channels *channel.Service
-	realtime *lateBus      // where reactions go, once there is a bus
-	audience *lateAudience // who watches, once there are streams
+	realtime *lateBus        // where reactions go, once there is a bus
+	audience *lateAudience   // who watches, once there are streams
+	archive  history.Archive // of events; nil while this build keeps none
 }
 
 // openCore opens the data folder, whose lock the caller holds.

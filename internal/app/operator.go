@@ -11,7 +11,10 @@ import (
 
 // operator does what commands ask for, on a running node and on a folder at
 // rest. What it says waits in the outbox for a node that runs.
-type operator struct{ *core }
+type operator struct {
+	*core
+	node *App // nil on a folder at rest
+}
 
 // OpenOperator opens a folder at rest for a command. The caller holds the
 // folder's lock.
