@@ -26,6 +26,8 @@ type cli struct {
 	User     userCmd     `cmd:"" help:"Work with users, on a running or a stopped node."`
 	Channel  channelCmd  `cmd:"" help:"Work with channels, on a running or a stopped node."`
 	Simulate simulateCmd `cmd:"" help:"Replay past recordings on a running node, as a load test."`
+	Check    checkCmd    `cmd:"" help:"Look for recordings, files and rows that nobody owns, on a running or a stopped node."`
+	History  historyCmd  `cmd:"" help:"Work with the timelines of videos, on a running or a stopped node."`
 	Version  versionCmd  `cmd:"" help:"Show version, commit and Go version."`
 }
 

@@ -24,9 +24,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeOps remembers users in memory, so that the wire can be tested alone.
 type fakeOps struct {
-	users      []NewUser
-	simulation Simulation
-	closed     bool
+	users          []NewUser
+	simulation     Simulation
+	closed         bool
+	checking, gone chan struct{}
 }
 
 func (f *fakeOps) AddUser(_ context.Context, u NewUser) (User, error) {
@@ -65,6 +66,24 @@ func (f *fakeOps) FollowSimulation(_ context.Context, id string) (Simulation, er
 func (f *fakeOps) StopSimulation(ctx context.Context, id string) (Simulation, error) {
 	f.simulation.State = "removing"
 	return f.FollowSimulation(ctx, id)
+}
+
+func (f *fakeOps) Check(ctx context.Context, r CheckRequest, progress func(string)) (CheckReport, error) {
+	progress("looking")
+	if r.Grace == time.Hour { // of TestLongWorkEndsWithItsCommand and TestLongWorkEndsWithTheNode
+		close(f.checking)
+		<-ctx.Done()
+		close(f.gone)
+		return CheckReport{}, ctx.Err()
+	}
+	return CheckReport{Objects: 3, Findings: []Finding{{Kind: "orphan-rows", Video: "st-1", Repaired: r.Repair}}, Left: 1}, nil
+}
+
+func (f *fakeOps) RebuildHistory(_ context.Context, r RebuildRequest, _ func(string)) (RebuildReport, error) {
+	if r.Video == "st-9" {
+		return RebuildReport{}, errs.New(errs.NotFound, "the archive knows nothing of st-9")
+	}
+	return RebuildReport{Events: 7, Videos: 1, Oldest: r.From}, nil
 }
 
 func (f *fakeOps) Close() error { f.closed = true; return nil }
@@ -117,6 +136,7 @@ func exercise(t *testing.T, ops Operations) {
 	if key, err := ops.RotateKey(ctx, "u1"); err != nil || key.StreamKey != "new" {
 		t.Errorf("RotateKey: %+v, %v", key, err)
 	}
+	exerciseLong(t, ops)
 	if _, err := ops.RotateKey(ctx, "u2"); errs.CodeOf(err) != errs.NotFound {
 		t.Errorf("RotateKey of a stranger: %v", err)
 	}
@@ -395,7 +415,7 @@ func TestProfiles(t *testing.T) {
 		"/debug/pprof/goroutine?debug=1": "goroutine profile:",
 		"/debug/pprof/symbol":            "num_symbols:",
 	} {
-		resp, err := c.send(t.Context(), http.MethodGet, path, nil)
+		resp, err := c.send(t.Context(), c.http, http.MethodGet, path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,7 +29,7 @@ func connect(ctx context.Context, dir string) (*client, error) {
 		return nil, err
 	}
 	c := &client{at: at, http: &http.Client{Timeout: callTime, Transport: &http.Transport{}}}
-	resp, err := c.send(ctx, http.MethodGet, "/ping", nil)
+	resp, err := c.send(ctx, c.http, http.MethodGet, "/ping", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -57,13 +57,23 @@ func (c *client) RotateKey(ctx context.Context, channelID string) (ChannelKey, e
 	return call(ctx, c, rotateKey(), channelID)
 }
 
+// Check implements Operations.
+func (c *client) Check(ctx context.Context, r CheckRequest, progress func(string)) (CheckReport, error) {
+	return callLong(ctx, c, check(), r, progress)
+}
+
+// RebuildHistory implements Operations.
+func (c *client) RebuildHistory(ctx context.Context, r RebuildRequest, progress func(string)) (RebuildReport, error) {
+	return callLong(ctx, c, rebuildHistory(), r, progress)
+}
+
 func call[In, Out any](ctx context.Context, c *client, op operation[In, Out], in In) (Out, error) {
 	var out Out
 	body, err := json.Marshal(in)
 	if err != nil {
 		return out, err
 	}
-	resp, err := c.send(ctx, http.MethodPost, op.path, body)
+	resp, err := c.send(ctx, c.http, http.MethodPost, op.path, body)
 	if err != nil {
 		return out, errs.Wrap(err, errs.Unavailable, "the running node did not answer; look into its log before doing this again")
 	}
@@ -82,12 +92,12 @@ func call[In, Out any](ctx context.Context, c *client, op operation[In, Out], in
 	return out, nil
 }
 
-func (c *client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+func (c *client) send(ctx context.Context, by *http.Client, method, path string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.at.Address+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+c.at.Token)
 	req.Header.Set("Content-Type", "application/json")
-	return c.http.Do(req)
+	return by.Do(req)
 }

@@ -7,6 +7,7 @@ package admin
 
 import (
 	"context"
+	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 )
@@ -29,6 +30,11 @@ type Operations interface {
 	FollowSimulation(ctx context.Context, id string) (Simulation, error)
 	// StopSimulation ends a simulation, and removes its videos.
 	StopSimulation(ctx context.Context, id string) (Simulation, error)
+	// Check looks for objects and rows that nobody owns, and mends them on request.
+	// progress hears, in words, how far it is.
+	Check(ctx context.Context, r CheckRequest, progress func(string)) (CheckReport, error)
+	// RebuildHistory makes the timelines of videos anew of the archived events.
+	RebuildHistory(ctx context.Context, r RebuildRequest, progress func(string)) (RebuildReport, error)
 }
 
 // NewUser is a user to be made.
@@ -59,6 +65,51 @@ type Channel struct {
 	Live     bool   `json:"live"`
 }
 
+// CheckRequest says how is checked.
+type CheckRequest struct {
+	Repair bool          `json:"repair"`
+	Grace  time.Duration `json:"grace"` // what is younger counts as being made
+}
+
+// CheckReport is what a check came to.
+type CheckReport struct {
+	Objects  int       `json:"objects"` // looked at
+	Bytes    int64     `json:"bytes"`
+	Videos   int       `json:"videos"`
+	Findings []Finding `json:"findings"`
+	More     int       `json:"more,omitempty"` // findings that are not listed
+	Left     int       `json:"left"`           // findings that are not repaired
+}
+
+// Finding is one thing that is not as it should be; docs/operating.md lists the
+// kinds.
+type Finding struct {
+	Kind     string `json:"kind"`
+	Video    string `json:"video,omitempty"`
+	Service  string `json:"service,omitempty"`
+	Prefix   string `json:"prefix,omitempty"` // of the objects' keys
+	Objects  int    `json:"objects,omitempty"`
+	Bytes    int64  `json:"bytes,omitempty"`
+	What     string `json:"what"`
+	Repair   string `json:"repair,omitempty"` // what mends it; empty: no command does
+	Repaired bool   `json:"repaired,omitempty"`
+	Failed   string `json:"failed,omitempty"` // why it is not repaired
+}
+
+// RebuildRequest says what of the history is made anew.
+type RebuildRequest struct {
+	From  time.Time `json:"from"`  // of events from then on; zero: of all that are archived
+	Video string    `json:"video"` // of this video alone; empty: of all
+}
+
+// RebuildReport is what a rebuild came to.
+type RebuildReport struct {
+	Events int       `json:"events"` // read of the archive
+	Videos int       `json:"videos"` // whose timeline was made anew
+	Oldest time.Time `json:"oldest"` // event of the archive; what is older stays as it was
+	Newest time.Time `json:"newest"`
+}
+
 // operation is one of Operations as both ends of the wire know it.
 type operation[In, Out any] struct {
 	path  string
@@ -78,4 +129,18 @@ func listChannels() operation[struct{}, []Channel] {
 
 func rotateKey() operation[string, ChannelKey] {
 	return operation[string, ChannelKey]{path: "/channel/rotate-key", run: Operations.RotateKey}
+}
+
+// longOperation is one that takes its time and tells meanwhile how far it is.
+type longOperation[In, Out any] struct {
+	path string
+	run  func(ops Operations, ctx context.Context, in In, progress func(string)) (Out, error)
+}
+
+func check() longOperation[CheckRequest, CheckReport] {
+	return longOperation[CheckRequest, CheckReport]{"/check", Operations.Check}
+}
+
+func rebuildHistory() longOperation[RebuildRequest, RebuildReport] {
+	return longOperation[RebuildRequest, RebuildReport]{"/history/rebuild", Operations.RebuildHistory}
 }

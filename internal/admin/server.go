@@ -28,7 +28,8 @@ type Server struct {
 	dir    string
 	http   *http.Server
 	logger *slog.Logger
-	done   chan struct{} // closed when serving has ended
+	done   chan struct{}      // closed when serving has ended
+	end    context.CancelFunc // of the calls that take their time
 }
 
 // Serve listens on a free loopback port, writes dir/admin.json and answers calls
@@ -39,9 +40,10 @@ func Serve(dir string, ops Operations, logger *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	token := newToken()
-	s := &Server{dir: dir, logger: logger, done: make(chan struct{})}
+	running, end := context.WithCancel(context.Background())
+	s := &Server{dir: dir, logger: logger, done: make(chan struct{}), end: end}
 	s.http = &http.Server{
-		Handler:           authorized(token, routes(ops, logger)),
+		Handler:           authorized(token, routes(running, ops, logger)),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       callTime,
 		WriteTimeout:      callTime + 5*time.Second,
@@ -57,13 +59,16 @@ func Serve(dir string, ops Operations, logger *slog.Logger) (*Server, error) {
 	}()
 	// The file comes last: who can read it, finds somebody listening.
 	if err := (address{Address: l.Addr().String(), Token: token, PID: os.Getpid()}).write(dir); err != nil {
+		end()
 		return nil, errors.Join(unusable(dir, err), s.http.Close())
 	}
 	return s, nil
 }
 
-// Close removes admin.json, lets running calls end until ctx is done, and stops.
+// Close removes admin.json, ends the calls that take their time, lets the others
+// end until ctx is done, and stops.
 func (s *Server) Close(ctx context.Context) error {
+	s.end()
 	err := os.Remove(addressPath(s.dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -76,7 +81,7 @@ func (s *Server) Close(ctx context.Context) error {
 	return errors.Join(err, shutdownErr)
 }
 
-func routes(ops Operations, logger *slog.Logger) http.Handler {
+func routes(running context.Context, ops Operations, logger *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ping", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	handle(mux, addUser(), ops, logger)
@@ -85,6 +90,8 @@ func routes(ops Operations, logger *slog.Logger) http.Handler {
 	handle(mux, startSimulation(), ops, logger)
 	handle(mux, followSimulation(), ops, logger)
 	handle(mux, stopSimulation(), ops, logger)
+	handleLong(running, mux, check(), ops, logger)
+	handleLong(running, mux, rebuildHistory(), ops, logger)
 	profiles(mux)
 	return mux
 }
@@ -104,10 +111,7 @@ func handle[In, Out any](mux *http.ServeMux, op operation[In, Out], ops Operatio
 		ctx, cancel := context.WithTimeout(r.Context(), callTime)
 		defer cancel()
 		var in In
-		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&in); err != nil {
-			reply(w, http.StatusBadRequest, failure{Code: errs.Invalid, Message: "the request cannot be read: " + err.Error()})
+		if !readInto(w, r, &in) {
 			return
 		}
 		out, err := op.run(ops, ctx, in)
@@ -123,6 +127,17 @@ func handle[In, Out any](mux *http.ServeMux, op operation[In, Out], ops Operatio
 		logger.Log(ctx, level, "did a command", "operation", op.path)
 		reply(w, http.StatusOK, out)
 	})
+}
+
+// readInto reads a request's body; else it has answered.
+func readInto(w http.ResponseWriter, r *http.Request, in any) bool {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(in); err != nil {
+		reply(w, http.StatusBadRequest, failure{Code: errs.Invalid, Message: "the request cannot be read: " + err.Error()})
+		return false
+	}
+	return true
 }
 
 // failure is an error on its way to the command. The operator may read all of

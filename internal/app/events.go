@@ -15,7 +15,7 @@ import (
 // newRules makes the rules, with what their targets may be.
 func (a *App) newRules(s *services) (*rules.Service, error) {
 	cfg := rules.Config{
-		DB: a.db, Logger: a.log, Secret: a.secret, Node: a.nodeID, Metrics: a.registry, Live: a.bus,
+		DB: a.db, Videos: s.videos, Logger: a.log, Secret: a.secret, Node: a.nodeID, Metrics: a.registry, Live: a.bus,
 		Plugins: askedPlugins{s.plugins}, Tagger: s.videos,
 		Flows: []rules.Flow{{
 			Choice: rules.Choice{Name: "postprocess", Description: "Makes the MP4 and the pictures of the event's video again, when that has failed; up to five attempts in all."},

@@ -7,14 +7,13 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/admin"
 	"github.com/serverlessvideo/serverlessvideo/internal/config"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
-	"github.com/serverlessvideo/serverlessvideo/internal/simulator"
 )
 
 // operator does what commands ask for, on a running node and on a folder at
 // rest. What it says waits in the outbox for a node that runs.
 type operator struct {
 	*core
-	simulator *simulator.Service // nil at rest
+	node *App // nil on a folder at rest
 }
 
 // OpenOperator opens a folder at rest for a command. The caller holds the

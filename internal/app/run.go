@@ -72,7 +72,7 @@ func (a *App) start(ctx context.Context, work *group) error {
 	for _, run := range a.services.background() {
 		work.run(run)
 	}
-	adminServer, err := admin.Serve(a.cfg.DataDir, &operator{core: a.core, simulator: a.services.simulator}, a.log)
+	adminServer, err := admin.Serve(a.cfg.DataDir, &operator{core: a.core, node: a}, a.log)
 	if err != nil {
 		return err
 	}

@@ -31,10 +31,10 @@ func (r recordings) LastRecordings(ctx context.Context, n int) ([]simulator.Reco
 
 // StartSimulation begins a simulation that the command follows.
 func (o *operator) StartSimulation(ctx context.Context, n admin.NewSimulation) (admin.Simulation, error) {
-	if o.simulator == nil {
+	if o.node == nil {
 		return admin.Simulation{}, admin.ErrNotRunning
 	}
-	run, err := o.simulator.Start(ctx, simulator.Options{Last: n.Last, AtOnce: n.AtOnce, Keep: n.Keep, Followed: true})
+	run, err := o.node.services.simulator.Start(ctx, simulator.Options{Last: n.Last, AtOnce: n.AtOnce, Keep: n.Keep, Followed: true})
 	if err != nil {
 		return admin.Simulation{}, err
 	}
@@ -43,10 +43,10 @@ func (o *operator) StartSimulation(ctx context.Context, n admin.NewSimulation) (
 
 // FollowSimulation says how it is.
 func (o *operator) FollowSimulation(ctx context.Context, id string) (admin.Simulation, error) {
-	if o.simulator == nil {
+	if o.node == nil {
 		return admin.Simulation{}, admin.ErrNotRunning
 	}
-	if err := o.simulator.Follow(ctx, id); err != nil {
+	if err := o.node.services.simulator.Follow(ctx, id); err != nil {
 		return admin.Simulation{}, err
 	}
 	return o.simulation(ctx, id)
@@ -54,21 +54,21 @@ func (o *operator) FollowSimulation(ctx context.Context, id string) (admin.Simul
 
 // StopSimulation ends it.
 func (o *operator) StopSimulation(ctx context.Context, id string) (admin.Simulation, error) {
-	if o.simulator == nil {
+	if o.node == nil {
 		return admin.Simulation{}, admin.ErrNotRunning
 	}
-	if err := o.simulator.Stop(ctx, id, false); err != nil {
+	if err := o.node.services.simulator.Stop(ctx, id, false); err != nil {
 		return admin.Simulation{}, err
 	}
 	return o.simulation(ctx, id)
 }
 
 func (o *operator) simulation(ctx context.Context, id string) (admin.Simulation, error) {
-	v, err := o.simulator.Get(ctx, id)
+	v, err := o.node.services.simulator.Get(ctx, id)
 	if err != nil {
 		return admin.Simulation{}, err
 	}
-	videos, err := o.simulator.Videos(ctx, id, 0, simulator.MaxLast)
+	videos, err := o.node.services.simulator.Videos(ctx, id, 0, simulator.MaxLast)
 	if err != nil {
 		return admin.Simulation{}, err
 	}

@@ -46,11 +46,14 @@ func (r toRules) Withdraw(ctx context.Context, tx *store.Tx, rule, replay string
 
 func (r toRules) Look() { r.LookAfterReplay() }
 
-// What no test here has: rules with these targets.
+// What no test here has: deleted videos, and rules with these targets.
 type (
+	noVideos  struct{}
 	noPlugins struct{ rules.Plugins }
 	noTags    struct{ rules.Tagger }
 )
+
+func (noVideos) Deleted(context.Context, string) (bool, error) { return false, nil }
 
 // rig is an archive and rules on a database, with an admin's client of their API.
 type rig struct {
@@ -68,7 +71,7 @@ func newRules(t testing.TB, db *store.DB) *rules.Service {
 	s, err := rules.New(rules.Config{
 		DB: db, Secret: []byte("a secret of the node, 32 bytes long"), Node: "node-1", Logger: slog.New(slog.DiscardHandler),
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
-		Plugins:       noPlugins{}, Tagger: noTags{}, Metrics: prometheus.NewRegistry(),
+		Videos:        noVideos{}, Plugins: noPlugins{}, Tagger: noTags{}, Metrics: prometheus.NewRegistry(),
 		RetryFirst: time.Millisecond, RetryMax: 20 * time.Millisecond, Poll: 10 * time.Millisecond,
 	})
 	if err != nil {

@@ -147,15 +147,28 @@ func (f *Files) Open(_ context.Context, key string) (*Object, error) {
 
 // List walks the folders below the last "/" of prefix.
 func (f *Files) List(ctx context.Context, prefix string) ([]Info, error) {
+	var found []Info
+	err := f.Walk(ctx, prefix, func(info Info) error {
+		found = append(found, info)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return sortByKey(found), nil
+}
+
+// Walk calls fn with the objects whose keys begin with prefix, folder by folder,
+// until it returns an error. Unlike List it holds none of them.
+func (f *Files) Walk(ctx context.Context, prefix string, fn func(Info) error) error {
 	start := f.root
 	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
 		dir, err := f.path(prefix[:i])
 		if err != nil {
-			return nil, err
+			return err
 		}
 		start = dir
 	}
-	var found []Info
 	err := filepath.WalkDir(start, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // deleted while walking, or nothing is there at all
@@ -168,14 +181,14 @@ func (f *Files) List(ctx context.Context, prefix string) ([]Info, error) {
 		}
 		info, err := f.info(path, entry)
 		if err == nil && info.Key != "" && strings.HasPrefix(info.Key, prefix) {
-			found = append(found, info)
+			err = fn(info)
 		}
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listing %s: %w", prefix, err)
+		return fmt.Errorf("listing %s: %w", prefix, err)
 	}
-	return sortByKey(found), nil
+	return nil
 }
 
 func (f *Files) info(path string, entry fs.DirEntry) (Info, error) {

@@ -128,10 +128,13 @@ type MP4ProcessingFailed struct {
 	Attempt     int    `json:"attempt,omitempty" doc:"which try this is, from 1" minimum:"1"`
 }
 
-// VideoDeleted: a video's row and files are gone.
+// VideoDeleted: a video is gone, and its files are about to be. Everybody who
+// keeps something of it removes that. Reason says why, of a deletion that nobody
+// asked for at that moment: its channel's retention.
 type VideoDeleted struct {
 	ChannelName string `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
 	ID          string `json:"id" doc:"the video: the id of its stream" pattern:"^[A-Za-z0-9_-]{1,128}$"`
+	Reason      string `json:"reason,omitempty" doc:"why it was deleted by itself: its channel's retention; absent when somebody deleted it"`
 }
 
 // Author is whose video it is, by the name that people see.

@@ -29,15 +29,14 @@ var errTooManyStrays = errors.New("too many answers wait for an invocation")
 
 // asked notes that a plugin was asked.
 func (s *Service) asked(ctx context.Context, r *reader, hook, plugin string) error {
-	var d event.PluginInvocation
-	if !r.decode(&d) || !r.about(d.Video.ID, d.Video.Channel) || !r.plugin(hook, plugin) {
+	token := r.invoked(hook, plugin)
+	if r.err != nil {
 		return s.ignore(r.e, r.err)
 	}
-	r.tell(pluginFact(asked, hook, plugin), detail{Hook: hook, Plugin: plugin})
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		facts := []fact{r.fact}
-		if d.TaskToken != "" {
-			task, err := claimTask(ctx, tx, d.TaskToken)
+		if token != "" {
+			task, err := claimTask(ctx, tx, token)
 			if err != nil {
 				return err
 			}
@@ -47,7 +46,10 @@ func (s *Service) asked(ctx context.Context, r *reader, hook, plugin string) err
 			}
 			facts = append(facts, answersOf(task)...)
 		}
-		return keep(ctx, tx, r.video, r.channel, facts...)
+		if buried, err := keep(ctx, tx, r.video, r.channel, facts...); err != nil || !buried {
+			return err
+		}
+		return sqlc.New(tx).ForgetTasks(ctx, r.video) // it was deleted before this was heard
 	})
 }
 
@@ -105,7 +107,8 @@ func keepAnswer(ctx context.Context, tx *store.Tx, task sqlc.HistoryTask) error 
 	if len(facts) == 0 {
 		return nil
 	}
-	return keep(ctx, tx, task.VideoID, "", facts...)
+	_, err := keep(ctx, tx, task.VideoID, "", facts...)
+	return err
 }
 
 // answersOf returns the answer as a fact, nothing while one half is missing.

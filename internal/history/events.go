@@ -36,41 +36,28 @@ func (s *Service) Consumers() []event.Consumer {
 // are no receipts: that holds for as long as events may come again.
 func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 	r := reader{e: e}
-	if hook, plugin, ok := strings.Cut(e.DetailType, "."); ok && e.Source == event.SourcePluginManager {
-		if hook == event.OnEvent {
-			return nil // a rule's doing, no part of a video's story
-		}
+	if e.Source == event.SourcePluginManager && strings.HasPrefix(e.DetailType, event.OnEvent+".") {
+		return nil // a rule's doing, no part of a video's story
+	}
+	if hook, plugin, ok := invocation(e); ok {
 		return s.asked(ctx, &r, hook, plugin)
 	}
-	switch e.DetailType {
-	case event.VideoDeleted{}.EventType():
-		var d event.VideoDeleted
-		if !r.decode(&d) || !r.about(d.ID, d.ChannelName) {
-			return s.ignore(e, r.err)
-		}
-		return s.forget(ctx, r.video, r.channel)
-	case event.StreamStateChange{}.EventType():
-		r.stream()
-	case event.RecordingStateChange{}.EventType():
-		r.recording()
-	case event.ViewCountUpdated{}.EventType():
-		r.views()
-	case event.MP4ProcessingStarted{}.EventType(), event.MP4ProcessingComplete{}.EventType(), event.MP4ProcessingFailed{}.EventType():
-		r.processing()
-	case event.RecordingReadyEvent{}.EventType():
-		r.ready()
-	case event.LifeCycleStarted{}.EventType(), event.LifeCycleComplete{}.EventType(), event.PluginFailed{}.EventType():
-		r.lifecycle()
-	case event.VideoStatusUpdated{}.EventType():
-		r.status()
-	}
-	if r.err != nil {
+	r.read()
+	switch {
+	case r.err != nil:
 		return s.ignore(e, r.err)
-	}
-	if r.fact.Name == "" {
+	case r.deleted:
+		return s.forget(ctx, r.video, r.channel)
+	case r.fact.Name == "":
 		return nil // nothing that the story tells
 	}
 	return s.keep(ctx, r.video, r.channel, r.fact)
+}
+
+// invocation returns which plugin an event asks at which hook.
+func invocation(e event.Envelope) (hook, plugin string, ok bool) {
+	hook, plugin, ok = strings.Cut(e.DetailType, ".")
+	return hook, plugin, ok && e.Source == event.SourcePluginManager
 }
 
 // ignore drops an event that can never be understood: trying again does not
@@ -86,7 +73,40 @@ type reader struct {
 	video   string
 	channel string
 	fact    fact
+	deleted bool // the video is: there is no fact
 	err     error
+}
+
+// read makes the fact of an event that is neither an invocation nor an answer.
+func (r *reader) read() {
+	switch r.e.DetailType {
+	case event.VideoDeleted{}.EventType():
+		var d event.VideoDeleted
+		r.deleted = r.decode(&d) && r.about(d.ID, d.ChannelName)
+	case event.StreamStateChange{}.EventType():
+		r.stream()
+	case event.RecordingStateChange{}.EventType():
+		r.recording()
+	case event.ViewCountUpdated{}.EventType():
+		r.views()
+	case event.MP4ProcessingStarted{}.EventType(), event.MP4ProcessingComplete{}.EventType(), event.MP4ProcessingFailed{}.EventType():
+		r.processing()
+	case event.RecordingReadyEvent{}.EventType():
+		r.ready()
+	case event.LifeCycleStarted{}.EventType(), event.LifeCycleComplete{}.EventType(), event.PluginFailed{}.EventType():
+		r.lifecycle()
+	case event.VideoStatusUpdated{}.EventType():
+		r.status()
+	}
+}
+
+// invoked makes the fact of an invocation, and returns its token.
+func (r *reader) invoked(hook, plugin string) (token string) {
+	var d event.PluginInvocation
+	if r.decode(&d) && r.about(d.Video.ID, d.Video.Channel) && r.plugin(hook, plugin) {
+		r.tell(pluginFact(asked, hook, plugin), detail{Hook: hook, Plugin: plugin})
+	}
+	return d.TaskToken
 }
 
 func (r *reader) decode(d any) bool {
@@ -136,6 +156,8 @@ func (r *reader) recording() {
 		r.tell(recordingStart, detail{})
 	case event.RecordingEnd:
 		r.tell(recordingEnd, detail{DurationMs: max(0, d.RecordingDurationMS)})
+	case event.RecordingSegmentLost:
+		r.tell(recordingLost, detail{})
 	}
 }
 

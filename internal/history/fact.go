@@ -47,6 +47,7 @@ const (
 	streamEnd          = "stream-end"
 	recordingStart     = "recording-start"
 	recordingEnd       = "recording-end"
+	recordingLost      = "recording-lost" // the first of its segments that was given up
 	viewers            = "viewers"
 	processingStart    = "processing-start"
 	processingRetry    = "processing-retry" // the last attempt after the first

@@ -49,3 +49,38 @@ SELECT id FROM history_videos WHERE id LIKE 'sim-%' ORDER BY id;
 
 -- name: ForgetVideo :exec
 DELETE FROM history_videos WHERE id = $1;
+
+-- name: PruneTombstones :exec
+DELETE FROM history_videos WHERE deleted_at > 0 AND deleted_at < $1;
+
+-- name: VideoIDs :many
+-- Those that something is known of: no tombstones.
+SELECT id FROM history_videos WHERE deleted_at = 0 AND id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(row_count);
+
+-- name: Stage :exec
+-- As KeepFact, for facts that a rebuild has read.
+INSERT INTO history_staged (video_id, name, channel, happened_at, weight, detail) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (video_id, name) DO UPDATE
+SET happened_at = excluded.happened_at, weight = excluded.weight, detail = excluded.detail
+WHERE excluded.weight > history_staged.weight
+    OR excluded.weight = history_staged.weight AND (excluded.happened_at < history_staged.happened_at
+        OR excluded.happened_at = history_staged.happened_at AND excluded.detail < history_staged.detail);
+
+-- name: ClearStaged :exec
+DELETE FROM history_staged;
+
+-- name: StagedVideos :many
+SELECT DISTINCT video_id FROM history_staged WHERE video_id > sqlc.arg(after) ORDER BY video_id LIMIT sqlc.arg(row_count);
+
+-- name: Staged :many
+SELECT * FROM history_staged WHERE video_id = $1;
+
+-- name: ForgetStaged :exec
+DELETE FROM history_staged WHERE video_id = $1;
+
+-- name: ForgetFact :exec
+DELETE FROM history_facts WHERE video_id = $1 AND name = $2;
+
+-- name: AnswersOf :many
+-- Answers whose invocation is known.
+SELECT * FROM history_tasks WHERE video_id = $1 AND answered_at > 0;

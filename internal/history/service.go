@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/history/sqlc"
@@ -29,6 +30,8 @@ type Service struct {
 	db     *store.DB
 	access Access
 	log    *slog.Logger
+
+	rebuilding sync.Mutex // one rebuild at a time
 }
 
 // New returns the history. Its consumers (Consumers) must be wired to the bus,
@@ -50,8 +53,8 @@ func (s *Service) Run(ctx context.Context) {
 	tick := time.NewTicker(pruneEvery)
 	defer tick.Stop()
 	for {
-		if err := s.prune(ctx, store.Now()-taskAge.Milliseconds()); err != nil && ctx.Err() == nil {
-			s.log.Error("history: forgetting old plugin tasks", "err", err)
+		if err := s.prune(ctx, store.Now()); err != nil && ctx.Err() == nil {
+			s.log.Error("history: forgetting what is old", "err", err)
 		}
 		select {
 		case <-tick.C:
@@ -61,10 +64,14 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-func (s *Service) prune(ctx context.Context, before int64) error {
+// prune forgets plugin tasks, and deleted videos of which no news can come any more.
+func (s *Service) prune(ctx context.Context, now int64) error {
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := sqlc.New(tx).PruneTasks(ctx, before); err != nil {
+		if err := sqlc.New(tx).PruneTasks(ctx, now-taskAge.Milliseconds()); err != nil {
 			return fmt.Errorf("forgetting old tasks: %w", err)
+		}
+		if err := sqlc.New(tx).PruneTombstones(ctx, now-store.ReceiptsKept.Milliseconds()); err != nil {
+			return fmt.Errorf("forgetting deleted videos: %w", err)
 		}
 		return nil
 	})

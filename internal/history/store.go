@@ -13,56 +13,83 @@ import (
 
 func (s *Service) keep(ctx context.Context, video, channel string, facts ...fact) error {
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return keep(ctx, tx, video, channel, facts...)
+		_, err := keep(ctx, tx, video, channel, facts...)
+		return err
 	})
 }
 
-// keep adds facts to a video's, unless it was deleted. The channel may be empty
-// when the video's row is there.
-func keep(ctx context.Context, tx *store.Tx, video, channel string, facts ...fact) error {
+// keep adds facts to a video's, unless it was deleted: then it is buried. The
+// channel may be empty when the video's row is there.
+func keep(ctx context.Context, tx *store.Tx, video, channel string, facts ...fact) (buried bool, err error) {
 	q := sqlc.New(tx)
 	v, err := q.ClaimVideo(ctx, sqlc.ClaimVideoParams{ID: video, Channel: channel})
 	if err != nil {
-		return fmt.Errorf("the history of video %s: %w", video, err)
+		return false, fmt.Errorf("the history of video %s: %w", video, err)
 	}
 	if v.DeletedAt > 0 {
-		return nil
+		return true, nil
 	}
 	for _, f := range facts {
 		text, err := json.Marshal(f.detail)
 		if err != nil {
-			return fmt.Errorf("encoding %s of video %s: %w", f.Name, video, err)
+			return false, fmt.Errorf("encoding %s of video %s: %w", f.Name, video, err)
 		}
 		err = q.KeepFact(ctx, sqlc.KeepFactParams{
 			VideoID: video, Name: f.Name, HappenedAt: f.At, Weight: f.Weight, Detail: string(text),
 		})
 		if err != nil {
-			return fmt.Errorf("keeping %s of video %s: %w", f.Name, video, err)
+			return false, fmt.Errorf("keeping %s of video %s: %w", f.Name, video, err)
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // forget removes what is known of a video. Its row stays as a tombstone: news
 // of the video that comes late must not begin its history anew.
 func (s *Service) forget(ctx context.Context, video, channel string) error {
-	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		q := sqlc.New(tx)
-		// The tasks first, as asked and pluginAnswered lock them first.
-		if err := q.ForgetTasks(ctx, video); err != nil {
-			return fmt.Errorf("forgetting the tasks of video %s: %w", video, err)
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return forget(ctx, tx, video, channel) })
+}
+
+func forget(ctx context.Context, tx *store.Tx, video, channel string) error {
+	q := sqlc.New(tx)
+	// The tasks first, as asked and pluginAnswered lock them first.
+	if err := q.ForgetTasks(ctx, video); err != nil {
+		return fmt.Errorf("forgetting the tasks of video %s: %w", video, err)
+	}
+	if _, err := q.ClaimVideo(ctx, sqlc.ClaimVideoParams{ID: video, Channel: channel}); err != nil {
+		return fmt.Errorf("the history of video %s: %w", video, err)
+	}
+	if err := q.ForgetFacts(ctx, video); err != nil {
+		return fmt.Errorf("forgetting the history of video %s: %w", video, err)
+	}
+	if err := q.BuryVideo(ctx, sqlc.BuryVideoParams{DeletedAt: store.Now(), ID: video}); err != nil {
+		return fmt.Errorf("forgetting video %s: %w", video, err)
+	}
+	return nil
+}
+
+// Videos calls fn with the ids of all videos that something is known of.
+func (s *Service) Videos(ctx context.Context, fn func(videoID string)) error {
+	const batch = 1000
+	after := ""
+	for {
+		ids, err := sqlc.New(s.db.Read()).VideoIDs(ctx, sqlc.VideoIDsParams{After: after, RowCount: batch})
+		if err != nil {
+			return fmt.Errorf("reading the videos of the history: %w", err)
 		}
-		if _, err := q.ClaimVideo(ctx, sqlc.ClaimVideoParams{ID: video, Channel: channel}); err != nil {
-			return fmt.Errorf("the history of video %s: %w", video, err)
+		for _, videoID := range ids {
+			after = videoID
+			fn(videoID)
 		}
-		if err := q.ForgetFacts(ctx, video); err != nil {
-			return fmt.Errorf("forgetting the history of video %s: %w", video, err)
+		if len(ids) < batch {
+			return nil
 		}
-		if err := q.BuryVideo(ctx, sqlc.BuryVideoParams{DeletedAt: store.Now(), ID: video}); err != nil {
-			return fmt.Errorf("forgetting video %s: %w", video, err)
-		}
-		return nil
-	})
+	}
+}
+
+// Forget removes what is known of a video, for good. It may run again.
+func (s *Service) Forget(ctx context.Context, videoID string) error {
+	return s.forget(ctx, videoID, "")
 }
 
 // facts returns what is known of a video by name, and its channel; nothing of a

@@ -39,6 +39,7 @@ func (e entry) place() store.Key {
 const (
 	rankStreamStart = iota
 	rankRecordingStart
+	rankRecordingLost
 	rankStreamEnd
 	rankRecordingEnd
 	rankProcessingStart
@@ -103,6 +104,12 @@ func (s *story) broadcast() {
 	})
 	s.step(recordingStart, rankRecordingStart, func(fact) entry {
 		return entry{icon: "video", title: "Recording started"}
+	})
+	s.step(recordingLost, rankRecordingLost, func(fact) entry {
+		return entry{
+			icon: "alert", title: "A part of the recording was lost", subtitle: "There is a gap in the video",
+			told: "The server's storage did not take it in time.",
+		}
 	})
 	s.step(streamEnd, rankStreamEnd, func(f fact) entry {
 		e := entry{icon: "stop", title: "Broadcast ended"}

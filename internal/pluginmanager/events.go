@@ -13,6 +13,7 @@ import (
 const (
 	beginConsumer  = "lifecycle-begin"
 	answerConsumer = "lifecycle-answers"
+	deleteConsumer = "lifecycle-videos"
 	builtInPrefix  = "builtin-"
 )
 
@@ -30,6 +31,11 @@ func (s *Service) Consumers() []event.Consumer {
 			Name:    answerConsumer,
 			Filters: []event.Filter{{Source: "serverlessVideo.plugin*", Type: "plugin-complete*"}},
 			Handle:  s.answered,
+		},
+		{
+			Name:    deleteConsumer,
+			Filters: []event.Filter{{Source: event.SourceVideoManager, Type: event.VideoDeleted{}.EventType()}},
+			Handle:  s.videoDeleted,
 		},
 	}
 	for i, b := range s.builtIns {

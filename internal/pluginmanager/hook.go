@@ -103,7 +103,7 @@ func (s *Service) ask(ctx context.Context, tx *store.Tx, flowID, hook string, d 
 			}
 			continue
 		}
-		err = tx.Emit(ctx, event.NewWithID(id.Derived("invocation", flowID, hook, p.Name, fmt.Sprint(attempt)),
+		err = tx.Emit(ctx, event.NewWithID(invocationID(flowID, hook, p.Name, attempt),
 			event.PluginInvocation{Hook: hook, Plugin: p.Name, Video: pluginVideo(d), TaskToken: token, PluginData: data}))
 		if err != nil {
 			return verdict{}, err
@@ -132,6 +132,11 @@ func skip(ctx context.Context, q *sqlc.Queries, flowID string, p sqlc.Plugin) er
 		return fmt.Errorf("skipping %s: %w", p.Name, err)
 	}
 	return nil
+}
+
+// invocationID is the id of the event that asks a plugin.
+func invocationID(flowID, hook, plugin string, attempt int64) string {
+	return id.Derived("invocation", flowID, hook, plugin, fmt.Sprint(attempt))
 }
 
 // decided says whether settle would end the hook without any time limit.

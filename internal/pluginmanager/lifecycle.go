@@ -1,11 +1,14 @@
 package pluginmanager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
@@ -28,6 +31,9 @@ func (s *Service) lifecycle(c flow.Context, d event.RecordingReadyEvent) (string
 	if errors.Is(err, flow.ErrInterrupted) {
 		return "", err
 	}
+	if errors.Is(err, errGone) {
+		return gone, nil
+	}
 	if err != nil {
 		s.log.Error("a lifecycle broke", "video", d.ID, "err", err)
 		end = verdict{Status: event.StatusFailed, Reason: "the plugin lifecycle broke on the server"}
@@ -35,6 +41,9 @@ func (s *Service) lifecycle(c flow.Context, d event.RecordingReadyEvent) (string
 	err = step(c, s, stepComplete, func(ctx context.Context, tx *store.Tx) (struct{}, error) {
 		return struct{}{}, s.complete(ctx, tx, c.ID(), d, end)
 	}, new(struct{}))
+	if errors.Is(err, errGone) {
+		return gone, nil
+	}
 	return end.Status, err
 }
 
@@ -92,15 +101,34 @@ func (s *Service) settleStep(c flow.Context, name, video, hook string, v *verdic
 	return err
 }
 
+// gone is the outcome of a lifecycle whose video was deleted.
+const gone = "gone"
+
+var errGone = errors.New("the video is deleted")
+
 // step runs fn as a step of the flow, its rows, events and receipt in one
 // transaction. It is tried until the database takes it: a lifecycle may wait,
-// it may not be lost.
+// it may not be lost. A deleted video is errGone, and nothing is written of it.
 func step[T any](c flow.Context, s *Service, name string, fn func(ctx context.Context, tx *store.Tx) (T, error), out *T) error {
 	got, err := flow.Step(c, name, func(ctx context.Context) (T, error) {
-		return store.Step(ctx, s.db, c.ID(), name, fn)
+		got, err := store.Step(ctx, s.db, c.ID(), name, func(ctx context.Context, tx *store.Tx) (T, error) {
+			deleted, err := s.videos.Deleted(ctx, strings.TrimPrefix(c.ID(), flowPrefix))
+			if err != nil || deleted {
+				return *new(T), cmp.Or(err, errGone)
+			}
+			return fn(ctx, tx)
+		})
+		if errors.Is(err, errGone) {
+			return got, errs.Wrap(errGone, errs.NotFound, goneMessage)
+		}
+		return got, err
 	}, flow.Retries{Max: flow.Forever})
 	if err == nil {
 		*out = got
+	} else if errs.CodeOf(err) == errs.NotFound && errs.MessageOf(err) == goneMessage {
+		return errGone // also as it was recorded
 	}
 	return err
 }
+
+const goneMessage = "the video is deleted"

@@ -48,6 +48,8 @@ func TestLifecycle(t *testing.T) {
 			{"retry goes on", retryGoesOn},
 			{"cancelled is told", cancelledIsTold},
 			{"retry without a flow", retryWithoutAFlow},
+			{"deleted video", deletedVideo},
+			{"deleted between steps", deletedBetweenSteps},
 		} {
 			r.run(c)
 		}

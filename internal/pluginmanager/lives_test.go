@@ -16,9 +16,14 @@ func TestLivesInAnyOrder(t *testing.T) {
 		r.options.BuiltIns = []pluginmanager.BuiltIn{duration()}
 		r.start()
 		defer r.stop()
-		eventtest.Deliveries(t, 12, false, eventtest.To(t, r.svc.Consumers()), func(lives []eventtest.Life) string {
+		deleted := func(video string) { r.deleted.Store(video, true) }
+		eventtest.Deliveries(t, 12, false, eventtest.Catalogued(deleted, eventtest.To(t, r.svc.Consumers())), func(lives []eventtest.Life) string {
 			var all strings.Builder
 			for _, l := range lives {
+				if l.Name == "deleted" {
+					r.wantNothingOf(l.Video)
+					continue
+				}
 				count := func(detailType string) (n int) {
 					for _, e := range r.events(detailType) {
 						if strings.Contains(string(e.Detail), `"`+l.Video+`"`) {

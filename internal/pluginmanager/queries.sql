@@ -99,21 +99,28 @@ SELECT plugin FROM plugin_tasks WHERE flow_id = $1 AND state = 'skipped' ORDER B
 -- name: SimulatedLifecycles :many
 SELECT video_id FROM plugin_lifecycles WHERE video_id LIKE 'sim-%' ORDER BY video_id;
 
--- name: CountOfFlow :one
-SELECT (SELECT count(*) FROM plugin_lifecycles l WHERE l.flow_id = $1)
-    + (SELECT count(*) FROM plugin_tasks t WHERE t.flow_id = $1);
-
--- name: ForgetAnswersOfFlow :exec
-DELETE FROM plugin_answers WHERE flow_id = $1;
-
--- name: ForgetTasksOfFlow :exec
-DELETE FROM plugin_tasks WHERE flow_id = $1;
-
--- name: ForgetLifecycle :exec
-DELETE FROM plugin_lifecycles WHERE flow_id = $1;
-
 -- name: AnswersOfFlow :many
 SELECT * FROM plugin_answers WHERE flow_id = $1;
 
 -- name: TasksOfFlow :many
 SELECT * FROM plugin_tasks WHERE flow_id = $1 ORDER BY hook, position;
+
+-- name: LifecycleVideos :many
+SELECT flow_id, video_id FROM plugin_lifecycles WHERE flow_id > sqlc.arg(after) ORDER BY flow_id LIMIT sqlc.arg(row_count);
+
+-- name: LockTasksOfVideo :exec
+-- Locks the tasks until the transaction ends.
+UPDATE plugin_tasks SET state = state
+WHERE flow_id IN (SELECT l.flow_id FROM plugin_lifecycles l WHERE l.video_id = $1);
+
+-- name: RemoveAnswers :exec
+DELETE FROM plugin_answers WHERE flow_id IN (SELECT l.flow_id FROM plugin_lifecycles l WHERE l.video_id = $1);
+
+-- name: RemoveTasks :exec
+DELETE FROM plugin_tasks WHERE flow_id IN (SELECT l.flow_id FROM plugin_lifecycles l WHERE l.video_id = $1);
+
+-- name: RemoveLifecycles :exec
+DELETE FROM plugin_lifecycles WHERE video_id = $1;
+
+-- name: HasLifecycle :one
+SELECT EXISTS (SELECT 1 FROM plugin_lifecycles WHERE video_id = $1);

@@ -105,6 +105,10 @@ func (s *Service) begin(ctx context.Context, v event.RecordingReadyEvent) error 
 	return s.run(ctx, firstID(v.ID), v)
 }
 
+// run starts a lifecycle. The plugins have no work with a deleted video.
 func (s *Service) run(ctx context.Context, flowID string, v event.RecordingReadyEvent) error {
+	if deleted, err := s.videos.Deleted(ctx, v.ID); err != nil || deleted {
+		return err
+	}
 	return flow.Run(ctx, s.flows, lifecycleFlow, flowID, v)
 }

@@ -54,6 +54,8 @@ type rig struct {
 	said   []event.Envelope
 	videos []event.RecordingReadyEvent
 
+	deleted sync.Map // ids of videos
+
 	beforeFlows func() // runs when the service hears and no flow runs yet
 	stopNow     func()
 }
@@ -106,6 +108,12 @@ func (r *rig) AwaitingLifecycle(context.Context) ([]event.RecordingReadyEvent, e
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.videos), nil
+}
+
+// Deleted says whether the test has deleted a video.
+func (r *rig) Deleted(_ context.Context, videoID string) (bool, error) {
+	_, deleted := r.deleted.Load(videoID)
+	return deleted, nil
 }
 
 // start opens everything, as a node does.

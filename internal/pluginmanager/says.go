@@ -60,7 +60,7 @@ func (s *Service) complete(ctx context.Context, tx *store.Tx, flowID string, d e
 	if err != nil {
 		return fmt.Errorf("ending a lifecycle: %w", err)
 	}
-	return tx.Emit(ctx, event.NewWithID(id.Derived("LifeCycleComplete", flowID), event.LifeCycleComplete{Attempt: attemptOf(flowID), Lifecycle: event.Lifecycle{
+	return tx.Emit(ctx, event.NewWithID(completeID(flowID), event.LifeCycleComplete{Attempt: attemptOf(flowID), Lifecycle: event.Lifecycle{
 		ID: d.ID, ChannelName: d.ChannelName, PlaybackURL: d.PlaybackURL, StreamURL: d.StreamURL,
 		Thumbnail: d.Thumbnail, CreatedAt: d.CreatedAt, DurationMillis: d.DurationMillis,
 		Height: d.Height, Width: d.Width, RecordingS3KeyPrefix: d.RecordingS3KeyPrefix,
@@ -71,6 +71,9 @@ func (s *Service) complete(ctx context.Context, tx *store.Tx, flowID string, d e
 		WorkflowExecutionID: flowID,
 	}}))
 }
+
+// completeID is the id of a lifecycle's LifeCycleComplete.
+func completeID(flowID string) string { return id.Derived("LifeCycleComplete", flowID) }
 
 // pluginVideo is what a plugin is told about its video.
 func pluginVideo(d event.RecordingReadyEvent) event.PluginVideo {

@@ -24,6 +24,8 @@ type Videos interface {
 	// AwaitingLifecycle returns the recording-ready details of processing
 	// videos, whether their lifecycle has begun or not.
 	AwaitingLifecycle(ctx context.Context) ([]event.RecordingReadyEvent, error)
+	// Deleted says whether the video was there and is deleted.
+	Deleted(ctx context.Context, videoID string) (bool, error)
 }
 
 // Options are what the plugin manager needs.
@@ -56,6 +58,7 @@ type Service struct {
 	log      *slog.Logger
 	refusals rate.Sometimes // of the log: one line a second
 	waiters  waiters        // for answers about events
+	kept     *Kept
 }
 
 // New returns the plugin manager, its lifecycle registered with the flows.
@@ -74,6 +77,7 @@ func New(o Options) (*Service, error) {
 		db: o.DB, flows: o.Flows, videos: o.Videos, builtIns: o.BuiltIns, plugins: all,
 		answerer: o.Answerer, metrics: m, log: o.Logger,
 		refusals: rate.Sometimes{First: 10, Interval: time.Second},
+		kept:     NewKept(o.DB, o.Flows),
 	}
 	if s.answerer == nil {
 		s.answerer = func(e event.Envelope) string { return event.PluginOf(e.Source) }

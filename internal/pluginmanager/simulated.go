@@ -9,7 +9,6 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
 	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager/sqlc"
-	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
 // Skipped returns the plugins that were not asked about a simulated video, in
@@ -50,26 +49,16 @@ func (s *Service) ForgetSimulated(ctx context.Context, videoID string) (found bo
 	if !event.Simulated(videoID) {
 		return false, errs.Newf(errs.Invalid, "%q is no simulated video", videoID)
 	}
-	id := firstID(videoID)
-	// The flow first: it would write rows anew.
-	erased, err := s.flows.Erase(ctx, id)
+	flows, err := s.flows.Attempts(ctx, firstID(videoID))
 	if err != nil {
 		return false, err
 	}
-	rows, err := sqlc.New(s.db.Read()).CountOfFlow(ctx, id)
-	if err == nil && rows > 0 { // looked for first: most often there is none
-		err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-			q := sqlc.New(tx)
-			for _, forget := range []func(context.Context, string) error{q.ForgetAnswersOfFlow, q.ForgetTasksOfFlow, q.ForgetLifecycle} {
-				if err := forget(ctx, id); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
+	rows, err := sqlc.New(s.db.Read()).HasLifecycle(ctx, videoID)
 	if err != nil {
-		return false, fmt.Errorf("forgetting the lifecycle of %s: %w", videoID, err)
+		return false, fmt.Errorf("reading the lifecycle of %s: %w", videoID, err)
 	}
-	return erased || rows > 0, nil
+	if !rows && len(flows) == 0 { // most often
+		return false, nil
+	}
+	return true, s.kept.Forget(ctx, videoID)
 }

@@ -11,20 +11,30 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
-// consumer is the name of the service's consumer and of its receipts.
-const consumer = "postprocess"
+// The names of the service's consumers; the first is that of its receipts too.
+const (
+	consumer       = "postprocess"
+	deleteConsumer = "postprocess-videos"
+)
 
 // Consumers returns what the service hears. It says MP4ProcessingStarted,
 // MP4ProcessingComplete and MP4ProcessingFailed.
 func (s *Service) Consumers() []event.Consumer {
-	return []event.Consumer{{
-		Name: consumer,
-		Filters: []event.Filter{
-			{Source: event.SourceStreaming, Type: event.RecordingStateChange{}.EventType()},
-			{Source: event.SourceSimulator, Type: event.SimulatedRecording{}.EventType()},
+	return []event.Consumer{
+		{
+			Name: consumer,
+			Filters: []event.Filter{
+				{Source: event.SourceStreaming, Type: event.RecordingStateChange{}.EventType()},
+				{Source: event.SourceSimulator, Type: event.SimulatedRecording{}.EventType()},
+			},
+			Handle: s.recordingEnded,
 		},
-		Handle: s.recordingEnded,
-	}}
+		{
+			Name:    deleteConsumer,
+			Filters: []event.Filter{{Source: event.SourceVideoManager, Type: event.VideoDeleted{}.EventType()}},
+			Handle:  s.videoDeleted,
+		},
+	}
 }
 
 // recordingEnded notes the job and starts its flow. A delivery that comes again
@@ -47,10 +57,15 @@ func (s *Service) recordingEnded(ctx context.Context, e event.Envelope) error {
 		s.log.Error("post-processing: an event that makes no sense", "type", e.DetailType, "event", e.ID, "err", err)
 		return nil
 	}
+	deleted := false
 	err = s.db.Once(ctx, consumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
+		// The video may be deleted before its recording's end is heard here.
+		if deleted, err = s.videos.Deleted(ctx, job.ID); err != nil || deleted {
+			return err
+		}
 		return addJob(ctx, tx, job)
 	})
-	if err != nil {
+	if err != nil || deleted {
 		return err
 	}
 	return s.start(ctx, job)
@@ -72,10 +87,16 @@ func (j Job) check(source string) error {
 
 // The events have ids of their own making, so each is said once for an attempt,
 // whoever says it.
+const (
+	saysStarted  = "started"
+	saysComplete = "complete"
+	saysFailed   = "failed"
+)
+
 func (j Job) eventID(what string) string { return id.Derived("postprocess", j.ID, what+j.again()) }
 
 func (s *Service) startedEvent(j Job) event.Envelope {
-	return event.NewWithID(j.eventID("started"),
+	return event.NewWithID(j.eventID(saysStarted),
 		event.MP4ProcessingStarted{ChannelName: j.Channel, ID: j.ID, Attempt: j.attempt()})
 }
 
@@ -96,10 +117,10 @@ func (s *Service) completeEvent(j Job, mp4 encodeResult, thumb thumbnailResult, 
 			d.Notes = append(d.Notes, note)
 		}
 	}
-	return event.NewWithID(j.eventID("complete"), d)
+	return event.NewWithID(j.eventID(saysComplete), d)
 }
 
 func (s *Service) failedEvent(j Job, reason string) event.Envelope {
-	return event.NewWithID(j.eventID("failed"),
+	return event.NewWithID(j.eventID(saysFailed),
 		event.MP4ProcessingFailed{ChannelName: j.Channel, ID: j.ID, Reason: reason, Attempt: j.attempt()})
 }

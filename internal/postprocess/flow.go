@@ -52,11 +52,11 @@ func (s *Service) start(ctx context.Context, j Job) error {
 // it went.
 func (s *Service) process(c flow.Context, j Job) (string, error) {
 	defer s.forget(j.ID)
-	_, err := flow.Step(c, "started", func(ctx context.Context) (bool, error) {
+	there, err := flow.Step(c, "started", func(ctx context.Context) (bool, error) {
 		return s.record(ctx, j, "started", processing, "", s.startedEvent(j), nil)
 	}, endless())
-	if err != nil {
-		return "", err
+	if err != nil || !there {
+		return gone, err
 	}
 	mp4, err := flow.Step(c, stepMP4, func(ctx context.Context) (mp4Result, error) {
 		return s.makeMP4(ctx, j)
@@ -144,10 +144,14 @@ func endless() flow.Retries {
 const outcome = "outcome"
 
 // record writes the job's state and says what follows, once, in one transaction.
-// also, which may be nil, writes more in it.
+// also, which may be nil, writes more in it. Of a deleted video it writes and says
+// nothing, and returns false.
 func (s *Service) record(ctx context.Context, j Job, receipt, state, reason string, e event.Envelope,
 	also func(context.Context, *store.Tx) error) (bool, error) {
 	return store.Step(ctx, s.db, j.flowID(), receipt, func(ctx context.Context, tx *store.Tx) (bool, error) {
+		if deleted, err := s.videos.Deleted(ctx, j.ID); err != nil || deleted {
+			return false, err
+		}
 		if err := setState(ctx, tx, j, state, reason); err != nil {
 			return false, err
 		}

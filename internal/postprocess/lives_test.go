@@ -21,9 +21,14 @@ func TestLivesInAnyOrder(t *testing.T) {
 			})
 		})
 		n.start(t)
-		eventtest.Deliveries(t, 12, false, eventtest.To(t, n.service.Consumers()), func(lives []eventtest.Life) string {
+		deleted := func(video string) { n.gone.Store(video, true) }
+		eventtest.Deliveries(t, 12, false, eventtest.Catalogued(deleted, eventtest.To(t, n.service.Consumers())), func(lives []eventtest.Life) string {
 			var all strings.Builder
 			for _, l := range lives {
+				if l.Name == "deleted" {
+					n.wantNothing(t, l.Video)
+					continue
+				}
 				waitFor(t, "the job of "+l.Video+" ends", func() bool { state, _ := n.job(t, l.Video); return state == "failed" })
 				said := map[string]int{}
 				for _, e := range n.said(t) {

@@ -93,6 +93,12 @@ func (v videos) MayChange(ctx context.Context, id string) error {
 	return nil
 }
 
+// Deleted says whether the test has deleted a video.
+func (v videos) Deleted(_ context.Context, id string) (bool, error) {
+	_, deleted := v.n.gone.Load(id)
+	return deleted, nil
+}
+
 // open composes a node that does not run yet. remux may wrap the real remuxer.
 func (p place) open(log *slog.Logger, cfg postprocess.Config, remux func(postprocess.Remuxer) postprocess.Remuxer) (*node, error) {
 	ctx := context.Background()

@@ -29,5 +29,15 @@ SELECT * FROM postprocess_jobs WHERE id = $1;
 -- name: SimulatedJobs :many
 SELECT id FROM postprocess_jobs WHERE id LIKE 'sim-%' ORDER BY id;
 
--- name: ForgetJob :exec
+-- name: RemoveJob :exec
 DELETE FROM postprocess_jobs WHERE id = $1;
+
+-- name: JobIDs :many
+SELECT id FROM postprocess_jobs WHERE id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(row_count);
+
+-- name: HasJob :one
+SELECT EXISTS (SELECT 1 FROM postprocess_jobs WHERE id = $1);
+
+-- name: MakeAnew :execrows
+UPDATE postprocess_jobs SET state = 'waiting', reason = '', attempt = attempt + 1, updated_at = $1
+WHERE id = $2 AND state IN ('done', 'failed');

@@ -138,14 +138,10 @@ func TestWhoMayTryAgain(t *testing.T) {
 				t.Errorf("%s, %s: %d %s, want %d", tt.method, tt.condition, a.Status, a.Body, tt.status)
 			}
 		}
-		var now postprocess.Processing
-		waitFor(t, "its step is told", func() bool { // its row says that it is worked on a little before
-			now = processing(t, api.As(owner()).Call("GET", "/api/video/"+stream+"/processing", nil), 200)
-			return now.Step != ""
+		waitFor(t, "it makes the MP4", func() bool { // the state is noted before the first step
+			now := processing(t, api.As(owner()).Call("GET", "/api/video/"+stream+"/processing", nil), 200)
+			return now.State == "processing" && now.Step == "mp4"
 		})
-		if now.State != "processing" || now.Step != "mp4" {
-			t.Errorf("it is %+v", now)
-		}
 	})
 }
 

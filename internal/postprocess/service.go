@@ -56,6 +56,8 @@ type Videos interface {
 	// MayChange returns nil for a video's owner and for admins. Errors:
 	// errs.Unauthenticated, errs.NotFound, errs.Forbidden.
 	MayChange(ctx context.Context, videoID string) error
+	// Deleted says whether the video was there and is deleted.
+	Deleted(ctx context.Context, videoID string) (bool, error)
 }
 
 // Realtime says what is not kept, to who hears at the moment.
@@ -117,6 +119,7 @@ type Service struct {
 	log     *slog.Logger
 	queues  queues
 	tracker *tracker
+	kept    *Kept
 }
 
 // New returns the service and registers its flow, so it comes before the start
@@ -131,6 +134,7 @@ func New(n Needs, cfg Config) (*Service, error) {
 		db: n.DB, objects: n.Objects, flows: n.Flows, remuxer: n.Remuxer, urls: n.URLs, videos: n.Videos, cfg: cfg, log: n.Log,
 		queues:  newQueues(cfg.Local, cfg.Workers),
 		tracker: newTracker(n.Realtime, n.Log),
+		kept:    NewKept(n.DB, n.Flows),
 	}
 	flow.Register(n.Flows, flowName, s.process)
 	return s, nil

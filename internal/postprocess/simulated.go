@@ -10,7 +10,6 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
 	"github.com/serverlessvideo/serverlessvideo/internal/postprocess/sqlc"
-	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
 // Progress returns how far a video is that this node works on, in percent of the
@@ -50,28 +49,13 @@ func (s *Service) ForgetSimulated(ctx context.Context, videoID string) (found bo
 	if !event.Simulated(videoID) {
 		return false, errs.Newf(errs.Invalid, "%q is no simulated video", videoID)
 	}
-	j := Job{ID: videoID}
-	row, err := s.jobRow(ctx, videoID)
-	switch {
-	case err == nil:
-		found, j = true, jobOf(row)
-		// The job first: Reconcile would begin it again.
-		err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-			return sqlc.New(tx).ForgetJob(ctx, videoID)
-		})
-		if err != nil {
-			return false, fmt.Errorf("forgetting the job of %s: %w", videoID, err)
-		}
-	case errs.CodeOf(err) != errs.NotFound:
+	flows, err := s.flows.Attempts(ctx, Job{ID: videoID}.flowID())
+	if err != nil {
 		return false, err
 	}
-	for attempt := j.attempt(); attempt > 0; attempt-- {
-		j.Attempt = attempt
-		erased, err := s.flows.Erase(ctx, j.flowID())
-		if err != nil {
-			return found, err
-		}
-		found = found || erased
+	job, err := s.kept.Has(ctx, videoID)
+	if err != nil || !job && len(flows) == 0 { // most often there is nothing
+		return false, err
 	}
-	return found, nil
+	return true, s.kept.Forget(ctx, videoID)
 }

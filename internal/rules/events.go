@@ -17,7 +17,15 @@ const consumer = "rules"
 
 // Consumers returns what the rules hear: everything. They say nothing.
 func (s *Service) Consumers() []event.Consumer {
-	return []event.Consumer{{Name: consumer, Filters: []event.Filter{{}}, Handle: s.handle}}
+	return []event.Consumer{{Name: consumer, Filters: []event.Filter{{}}, Handle: s.handle}, {
+		Name:    "rules-videos",
+		Filters: []event.Filter{videoDeleted()},
+		Handle:  s.forget,
+	}}
+}
+
+func videoDeleted() event.Filter {
+	return event.Filter{Source: event.SourceVideoManager, Type: event.VideoDeleted{}.EventType()}
 }
 
 // handle makes a delivery for each rule that the event matches. Most events
@@ -41,6 +49,11 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 	err = s.db.Once(ctx, consumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
 		added = nil
 		q := sqlc.New(tx)
+		// What is late of a deleted video would keep what is to be forgotten.
+		deleted, err := s.cfg.Videos.Deleted(ctx, e.About())
+		if err != nil || deleted && !videoDeleted().Match(e) {
+			return err
+		}
 		// Again, as the rules are now: one may be gone.
 		matches, err := s.matches(ctx, q, parsed, allowed)
 		if err != nil {

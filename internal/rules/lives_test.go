@@ -15,7 +15,10 @@ import (
 // each rule that it matches.
 func TestLivesInAnyOrder(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		r := newRig(t, quick(db))
+		catalogue := &videos{}
+		cfg := quick(db)
+		cfg.Videos = catalogue
+		r := newRig(t, cfg)
 		for name, pattern := range map[string]string{
 			"states": `{"detail":{"event_name":["Stream End"]}}`,
 			"videos": `{"source":["serverlessVideo.videoManager"],"detail":{"id":[{"prefix":"st-"}]}}`,
@@ -24,7 +27,8 @@ func TestLivesInAnyOrder(t *testing.T) {
 				Name: name, Enabled: true, Pattern: pattern, Target: rules.RuleTarget{Type: "webhook", URL: "http://127.0.0.1:9/"},
 			}).Want(201)
 		}
-		eventtest.Deliveries(t, 30, false, eventtest.To(t, r.Consumers()), func(lives []eventtest.Life) string {
+		deleted := func(video string) { catalogue.deleted.Store(video, true) }
+		eventtest.Deliveries(t, 30, false, eventtest.Catalogued(deleted, eventtest.To(t, r.Consumers())), func(lives []eventtest.Life) string {
 			var ids []string
 			for _, l := range lives {
 				for _, e := range slices.Concat(l.Stages...) {

@@ -129,3 +129,15 @@ UPDATE rule_deliveries SET state = 'dead', ended_at = sqlc.arg(now), attempts = 
 WHERE rule_deliveries.state = 'pending' AND rule_deliveries.lease = '' AND rule_deliveries.id IN (
     SELECT d.id FROM rule_deliveries d WHERE d.rule_id = sqlc.arg(rule_id) AND d.state = 'pending'
     ORDER BY d.created_at, d.id LIMIT 1000 OFFSET sqlc.arg(most));
+
+-- name: Bodies :many
+SELECT id, body FROM rule_deliveries WHERE id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(row_count);
+
+-- name: BodiesWith :many
+-- strpos and instr are not in both databases; an id has no character that LIKE
+-- takes for another, but _, which only finds more.
+SELECT id, body FROM rule_deliveries
+WHERE id > sqlc.arg(after) AND body LIKE '%' || CAST(sqlc.arg(text) AS TEXT) || '%' ORDER BY id LIMIT sqlc.arg(row_count);
+
+-- name: RemoveDelivery :exec
+DELETE FROM rule_deliveries WHERE id = $1;

@@ -45,11 +45,19 @@ type rig struct {
 	registry *prometheus.Registry
 }
 
+// videos are those that are deleted.
+type videos struct{ deleted sync.Map }
+
+func (v *videos) Deleted(_ context.Context, videoID string) (bool, error) {
+	_, deleted := v.deleted.Load(videoID)
+	return deleted, nil
+}
+
 // quick is a configuration whose retries come at once and that may reach the
 // test's receivers.
 func quick(db *store.DB) rules.Config {
 	return rules.Config{
-		DB: db, Secret: []byte(secret), Node: "node-1", Plugins: &asked{}, Tagger: &tags{},
+		DB: db, Videos: &videos{}, Secret: []byte(secret), Node: "node-1", Plugins: &asked{}, Tagger: &tags{},
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 		RetryFirst:    time.Millisecond, RetryMax: 20 * time.Millisecond, Poll: 10 * time.Millisecond,
 	}
@@ -83,12 +91,17 @@ func (r *rig) start() *rig {
 	return r
 }
 
-// hear gives events to the consumer, as the bus does.
+// hear gives events to the consumers, as the bus does.
 func (r *rig) hear(events ...event.Envelope) {
 	r.t.Helper()
 	for _, e := range events {
-		if err := r.Consumers()[0].Handle(r.t.Context(), e); err != nil {
-			r.t.Fatal(err)
+		for _, c := range r.Consumers() {
+			if !c.Filters[0].Match(e) {
+				continue
+			}
+			if err := c.Handle(r.t.Context(), e); err != nil {
+				r.t.Fatal(err)
+			}
 		}
 	}
 }

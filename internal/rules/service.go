@@ -26,10 +26,17 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
+// Videos is the catalogue.
+type Videos interface {
+	// Deleted says whether the video was there and is deleted.
+	Deleted(ctx context.Context, videoID string) (bool, error)
+}
+
 // Config is what the service needs. Those up to Metrics are required, zero values
 // of the others mean the defaults given.
 type Config struct {
 	DB      *store.DB
+	Videos  Videos
 	Logger  *slog.Logger
 	Secret  []byte // the node's, at least store.MinSecret bytes
 	Node    string // its id, the same over restarts
@@ -113,8 +120,8 @@ type Service struct {
 // New returns the rules. Their consumer (Consumers) must be wired to the bus,
 // their operations (Register) to the API, and Run must run.
 func New(cfg Config) (*Service, error) {
-	if cfg.DB == nil || cfg.Logger == nil || cfg.Node == "" || cfg.Plugins == nil || cfg.Tagger == nil || cfg.Metrics == nil {
-		return nil, errors.New("rules: DB, Logger, Node, Plugins, Tagger and Metrics are needed")
+	if cfg.DB == nil || cfg.Videos == nil || cfg.Logger == nil || cfg.Node == "" || cfg.Plugins == nil || cfg.Tagger == nil || cfg.Metrics == nil {
+		return nil, errors.New("rules: DB, Videos, Logger, Node, Plugins, Tagger and Metrics are needed")
 	}
 	cfg = cfg.withDefaults()
 	if cfg.Lease <= cfg.Timeout {

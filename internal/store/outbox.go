@@ -47,13 +47,12 @@ func (db *DB) Wake() {
 }
 
 const (
-	relayLease   = "outbox"
-	leaseTime    = 30 * time.Second // the relay's claim on the outbox
-	publishTime  = 20 * time.Second // less than leaseTime: a late publish ends before the claim does
-	relayPoll    = time.Second      // the net under Wake, and the pause after a failure
-	relayBatch   = 100
-	pruneEvery   = time.Hour
-	receiptsKept = 60 * 24 * time.Hour
+	relayLease  = "outbox"
+	leaseTime   = 30 * time.Second // the relay's claim on the outbox
+	publishTime = 20 * time.Second // less than leaseTime: a late publish ends before the claim does
+	relayPoll   = time.Second      // the net under Wake, and the pause after a failure
+	relayBatch  = 100
+	pruneEvery  = time.Hour
 )
 
 // Relay carries events from the outbox to the bus in the order in which they
@@ -90,7 +89,7 @@ func (r *Relay) Run(ctx context.Context) {
 		case <-r.DB.wake:
 		case <-poll.C:
 		case <-prune.C:
-			if err := r.DB.PruneReceipts(ctx, receiptsKept); err != nil {
+			if err := r.DB.PruneReceipts(ctx, ReceiptsKept); err != nil {
 				r.Logger.Warn("old receipts are not pruned", "err", err)
 			}
 		case <-ctx.Done():
@@ -139,7 +138,7 @@ func (r *Relay) lease(ctx context.Context) (mine bool, err error) {
 	if now.Before(r.leased) {
 		return true, nil
 	}
-	mine, err = r.DB.lease(ctx, relayLease, r.Holder, leaseTime)
+	mine, err = r.DB.Lease(ctx, relayLease, r.Holder, leaseTime)
 	if mine {
 		r.leased = now.Add(leaseTime - publishTime)
 	}
@@ -252,9 +251,9 @@ func (db *DB) Pending(ctx context.Context) (int64, error) {
 	return n, err
 }
 
-// lease takes or renews a claim by name and says whether holder has it now. A
+// Lease takes or renews a claim by name and says whether holder has it now. A
 // claim that ran out may be taken by anybody.
-func (db *DB) lease(ctx context.Context, name, holder string, length time.Duration) (mine bool, err error) {
+func (db *DB) Lease(ctx context.Context, name, holder string, length time.Duration) (mine bool, err error) {
 	err = db.Tx(ctx, func(ctx context.Context, tx *Tx) error {
 		now := Now()
 		var got string

@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// ReceiptsKept is how long receipts are kept, and with them all that tells late
+// news from new: the rows that say of something that it was deleted.
+const ReceiptsKept = 60 * 24 * time.Hour
+
 // Once runs fn for the first delivery of an event to a consumer, in one
 // transaction with the receipt for it. For a second delivery it does nothing.
 func (db *DB) Once(ctx context.Context, consumer, eventID string, fn func(ctx context.Context, tx *Tx) error) error {
@@ -94,6 +98,25 @@ func (tx *Tx) storedResult(ctx context.Context, scope, name string, result any) 
 		return fmt.Errorf("reading the receipt of %s: %w", name, err)
 	}
 	return json.Unmarshal([]byte(text), result)
+}
+
+// ForgetFlow forgets the receipts of a flow that is gone, and their results.
+func (tx *Tx) ForgetFlow(ctx context.Context, flowID string) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM receipts WHERE scope = $1`, "flow:"+flowID); err != nil {
+		return fmt.Errorf("forgetting the receipts of %s: %w", flowID, err)
+	}
+	return nil
+}
+
+// ForgetEvents forgets that consumers have heard these events: they count again
+// when they are said anew.
+func (tx *Tx) ForgetEvents(ctx context.Context, eventIDs ...string) error {
+	for _, eventID := range eventIDs {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM receipts WHERE name = $1 AND scope LIKE 'consumer:%'`, eventID); err != nil {
+			return fmt.Errorf("forgetting the receipts of the event %s: %w", eventID, err)
+		}
+	}
+	return nil
 }
 
 // PruneReceipts forgets receipts older than age. It must be longer than the

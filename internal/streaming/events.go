@@ -98,6 +98,8 @@ func (s *Service) Consumers() []event.Consumer {
 	}
 }
 
+// onVideoDeleted forgets a deleted video's stream. It needs no receipt: forgetting
+// again does nothing, and a stream that has ended is never made anew.
 func (s *Service) onVideoDeleted(ctx context.Context, e event.Envelope) error {
 	var d event.VideoDeleted
 	if err := e.Decode(&d); err != nil {
@@ -106,11 +108,12 @@ func (s *Service) onVideoDeleted(ctx context.Context, e event.Envelope) error {
 	s.vods.forget(d.ID)
 	s.mu.Lock()
 	delete(s.ended, d.ID) // its last seconds are still in memory
+	delete(s.storing, d.ID)
 	s.mu.Unlock()
 	if s.spill != nil {
 		s.spill.Forget(recorder.Prefix(d.ChannelName, d.ID))
 	}
-	return s.needs.DB.Once(ctx, "streaming-videos", e.ID, func(ctx context.Context, tx *store.Tx) error {
+	return s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return sqlc.New(tx).RemoveStream(ctx, d.ID)
 	})
 }

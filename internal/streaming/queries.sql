@@ -15,7 +15,11 @@ UPDATE streams SET state = 'storing', ended_at = $1, reason = $2 WHERE id = $3 A
 UPDATE streams SET state = 'ended', duration_ms = $1 WHERE id = $2 AND state = 'storing';
 
 -- name: RemoveStream :exec
-UPDATE streams SET state = 'deleted' WHERE id = $1;
+DELETE FROM streams WHERE id = $1;
+
+-- name: AllStreams :many
+SELECT id, channel, prefix, state, recorded, ended_at FROM streams
+WHERE id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(row_count);
 
 -- name: Stream :one
 SELECT * FROM streams WHERE id = $1;

@@ -16,7 +16,7 @@ const (
 	stateLive    = "live"
 	stateStoring = "storing" // the broadcast is over, and not all of it stored yet
 	stateEnded   = "ended"   // the recording is what it will be
-	stateDeleted = "deleted" // with its video
+	stateDeleted = "deleted" // with its video, by an earlier build: now the row goes
 )
 
 // insertStream makes a live stream: its epoch, its row and its event, or none.

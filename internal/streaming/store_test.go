@@ -121,7 +121,7 @@ func TestRows(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if row, err := s.row(ctx, "st-1"); err != nil || row.State != stateDeleted {
+		if row, err := s.row(ctx, "st-1"); errs.CodeOf(err) != errs.NotFound {
 			t.Errorf("%+v %v", row, err)
 		}
 	})

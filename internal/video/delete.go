@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
@@ -17,10 +18,27 @@ import (
 // errs.NotFound, errs.Forbidden.
 func (s *Service) Delete(ctx context.Context, videoID string) error {
 	return s.govern(ctx, videoID, func(ctx context.Context, tx *store.Tx, v *sqlc.Video) error {
-		v.DeletedAt = store.Now()
-		return tx.Emit(ctx, event.NewWithID(id.Derived("VideoDeleted", v.ID),
-			event.VideoDeleted{ChannelName: v.Channel, ID: v.ID}))
+		return bury(ctx, tx, v, "")
 	})
+}
+
+// bury makes the row a tombstone and tells everybody who keeps something of the
+// video; reason is for deletions that nobody asked for just now. The caller
+// saves the row.
+func bury(ctx context.Context, tx *store.Tx, v *sqlc.Video, reason string) error {
+	v.DeletedAt = store.Now()
+	return tx.Emit(ctx, event.NewWithID(id.Derived("VideoDeleted", v.ID),
+		event.VideoDeleted{ChannelName: v.Channel, ID: v.ID, Reason: reason}))
+}
+
+// Deleted says whether the video was there and is deleted. Whoever makes rows of
+// a video's events asks first: an event may come after VideoDeleted.
+func (s *Service) Deleted(ctx context.Context, videoID string) (bool, error) {
+	deleted, err := sqlc.New(s.db.Read()).Deleted(ctx, videoID)
+	if err != nil {
+		return false, fmt.Errorf("looking for video %s: %w", videoID, err)
+	}
+	return deleted, nil
 }
 
 // govern changes a video's row for its owner or an admin. A video that the
@@ -49,29 +67,36 @@ func (s *Service) removeObjects(ctx context.Context, e event.Envelope) error {
 	if err := e.Decode(&d); err != nil {
 		return s.ignore(e, err)
 	}
-	return s.sweep(ctx, d.ID)
+	return s.sweep(ctx, d.ID, true)
 }
 
-// sweepBatch is how many deleted videos one Sweep looks at.
-const sweepBatch = 1000
+const (
+	// sweepBatch is how many deleted videos one Sweep looks at.
+	sweepBatch = 1000
+	// sweepAgain is how long after its first sweep a deleted video is swept once
+	// more. Whoever worked on it has let go by then, and what they stored in their
+	// last moment goes too, also when a kill kept them from cleaning up.
+	sweepAgain = time.Hour
+)
 
 // Sweep removes the objects of deleted videos that are still there: of those
 // whose deletion was interrupted, and of those on which somebody still worked.
 func (s *Service) Sweep(ctx context.Context) error {
-	rows, err := sqlc.New(s.db.Read()).Unswept(ctx, sweepBatch)
+	ids, err := sqlc.New(s.db.Read()).Unswept(ctx, sqlc.UnsweptParams{Now: store.Now(), RowCount: sweepBatch})
 	if err != nil {
 		return fmt.Errorf("reading the deleted videos: %w", err)
 	}
 	var failures []error
-	for _, v := range rows {
-		failures = append(failures, s.sweep(ctx, v.ID))
+	for _, videoID := range ids {
+		failures = append(failures, s.sweep(ctx, videoID, false))
 	}
 	return errors.Join(failures...)
 }
 
 // sweep removes a deleted video's objects, then says so in its row. The row
 // stays as a tombstone: news of the video that comes late must not make it anew.
-func (s *Service) sweep(ctx context.Context, videoID string) error {
+// A first sweep is followed by another one later.
+func (s *Service) sweep(ctx context.Context, videoID string, first bool) error {
 	v, err := sqlc.New(s.db.Read()).AnyVideo(ctx, videoID)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && v.DeletedAt == 0 {
 		return nil
@@ -79,24 +104,37 @@ func (s *Service) sweep(ctx context.Context, videoID string) error {
 	if err != nil {
 		return named(err, videoID)
 	}
-	for _, prefix := range ownPrefixes(v) {
+	for _, prefix := range prefixesOf(v.ID, v.Prefix) {
 		if _, err := s.removeBelow(ctx, prefix); err != nil {
 			return err
 		}
 	}
+	var again int64
+	if first || !v.Swept {
+		again = store.Now() + sweepAgain.Milliseconds()
+	}
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return sqlc.New(tx).MarkSwept(ctx, sqlc.MarkSweptParams{ID: v.ID, DeletedAt: v.DeletedAt})
+		return sqlc.New(tx).MarkSwept(ctx, sqlc.MarkSweptParams{ID: v.ID, DeletedAt: v.DeletedAt, SweepAgainAt: again})
 	})
 }
 
-// ownPrefixes are where a video's own objects lie. The recording of a simulated
-// one is another video's.
-func ownPrefixes(v sqlc.Video) []string {
-	own := []string{filesPrefix(v.ID)}
-	if v.Prefix != "" && !event.Simulated(v.ID) {
-		own = append(own, v.Prefix+"/")
+// prefixesOf returns where all objects of a video lie: its recording, and the
+// files that were made of it, those of plugins among them. The recording of a
+// simulated one is another video's.
+func prefixesOf(videoID, recording string) []string {
+	if recording == "" || event.Simulated(videoID) {
+		return []string{filesPrefix(videoID)}
 	}
-	return own
+	return []string{recording + "/", filesPrefix(videoID)}
+}
+
+// pruneTombstones forgets deleted videos of which no news can come any more: the
+// receipts of their events are as old.
+func (s *Service) pruneTombstones(ctx context.Context) error {
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := sqlc.New(tx).PruneTombstones(ctx, store.Now()-store.ReceiptsKept.Milliseconds())
+		return err
+	})
 }
 
 // removeBelow deletes the objects below a prefix and says whether there were any.

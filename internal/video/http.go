@@ -93,6 +93,7 @@ func (s *Service) Register(api huma.API) {
 	}, func(ctx context.Context, in *ByID) (*struct{}, error) {
 		return nil, s.Delete(ctx, in.ID)
 	})
+	s.registerRetention(api)
 }
 
 func (s *Service) listPublic(ctx context.Context, in *SearchQuery) (*list, error) {

@@ -15,8 +15,8 @@ UPDATE videos SET username = $1, created_at = $2, status = $3, reason = $4, pref
     processed = $7, mp4_key = $8, thumbnail_key = $9, duration_ms = $10, width = $11, height = $12,
     size = $13, title = $14, typed_title = $15, tags = $16, event_tag = $17, deleted_at = $18, swept = $19,
     visibility = $20, description = $21, typed_tags = $22, failed_attempt = $23, storyboard = $24, event_typed = $25,
-    transcript = $26
-WHERE id = $27;
+    transcript = $26, stored_bytes = $27
+WHERE id = $28;
 
 -- name: Video :one
 SELECT * FROM videos WHERE id = $1 AND recorded = TRUE AND deleted_at = 0;
@@ -56,8 +56,10 @@ WHERE status = 'processing' AND recorded = TRUE AND processed = TRUE AND deleted
 ORDER BY created_at, id LIMIT $1;
 
 -- name: Unswept :many
--- Deleted videos whose objects may still be there.
-SELECT * FROM videos WHERE deleted_at > 0 AND swept = FALSE ORDER BY deleted_at LIMIT $1;
+-- Deleted videos whose objects may still be there, or there again.
+SELECT id FROM videos
+WHERE deleted_at > 0 AND (swept = FALSE OR sweep_again_at > 0 AND sweep_again_at <= sqlc.arg(now))
+ORDER BY deleted_at LIMIT sqlc.arg(row_count);
 
 -- name: AnyVideo :one
 SELECT * FROM videos WHERE id = $1;
@@ -65,7 +67,7 @@ SELECT * FROM videos WHERE id = $1;
 -- name: MarkSwept :exec
 -- Blanks the tombstone: nothing of what people said stays in it. It has another
 -- deleted_at when there was late news of it, and so perhaps new objects.
-UPDATE videos SET swept = TRUE, username = '', reason = '', title = '', typed_title = '', tags = '[]',
+UPDATE videos SET swept = TRUE, sweep_again_at = $3, username = '', reason = '', title = '', typed_title = '', tags = '[]',
     description = '', typed_tags = '[]'
 WHERE id = $1 AND deleted_at = $2;
 
@@ -128,3 +130,43 @@ SELECT id FROM videos WHERE id LIKE 'sim-%' ORDER BY id;
 
 -- name: ForgetVideo :exec
 DELETE FROM videos WHERE id = $1;
+
+-- name: Deleted :one
+SELECT EXISTS (SELECT 1 FROM videos WHERE id = $1 AND deleted_at > 0);
+
+-- name: PruneTombstones :execrows
+DELETE FROM videos WHERE deleted_at > 0 AND deleted_at < $1 AND swept = TRUE AND sweep_again_at = 0;
+
+-- name: AllVideos :many
+SELECT id, channel, prefix, status, created_at, recorded, processed, mp4_key, thumbnail_key, storyboard, deleted_at, swept
+FROM videos WHERE id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(row_count);
+
+-- name: Unmeasured :many
+SELECT id, prefix, status, processed FROM videos
+WHERE stored_bytes < 0 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%'
+    AND id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(row_count);
+
+-- name: UnmeasuredOf :many
+SELECT id, prefix, status, processed FROM videos
+WHERE channel = sqlc.arg(channel) AND stored_bytes < 0 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%' ORDER BY id LIMIT sqlc.arg(row_count);
+
+-- name: SetSize :exec
+-- Not of a video that has got or lost files since it was looked at.
+UPDATE videos SET stored_bytes = sqlc.arg(stored_bytes)
+WHERE id = sqlc.arg(id) AND status = sqlc.arg(status) AND processed = sqlc.arg(processed) AND deleted_at = 0;
+
+-- name: Retentions :many
+SELECT * FROM video_retention WHERE keep_days > 0 OR keep_bytes > 0 ORDER BY channel;
+
+-- name: Retention :one
+SELECT * FROM video_retention WHERE channel = $1;
+
+-- name: SetRetention :exec
+INSERT INTO video_retention (channel, keep_days, keep_bytes, updated_at, updated_by) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (channel) DO UPDATE SET keep_days = excluded.keep_days, keep_bytes = excluded.keep_bytes,
+    updated_at = excluded.updated_at, updated_by = excluded.updated_by;
+
+-- name: KeptVideos :many
+-- A channel's videos, the oldest first.
+SELECT id, status, created_at, stored_bytes FROM videos
+WHERE channel = $1 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%' ORDER BY created_at, id;

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
+	"github.com/serverlessvideo/serverlessvideo/internal/id"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
@@ -36,34 +37,52 @@ type Service struct {
 	said     URLs                       // in events
 	answered func(context.Context) URLs // in the answer to the context's request
 	log      *slog.Logger
+	holder   string        // of this service's leases
+	retain   chan struct{} // wakes Run: a channel keeps less now
 }
 
 // New returns the video manager. urls makes the URLs of the answer to a
 // request, or of events when the context is none's. Its consumers (Consumers) must be wired to the
 // bus, its operations (Register) to the API, and Run must run.
 func New(db *store.DB, objects blob.Store, channels Channels, urls func(context.Context) URLs, log *slog.Logger) *Service {
-	return &Service{db: db, objects: objects, channels: channels, said: urls(context.Background()), answered: urls, log: log}
+	return &Service{db: db, objects: objects, channels: channels, said: urls(context.Background()), answered: urls, log: log,
+		holder: id.New(), retain: make(chan struct{}, 1)}
 }
 
-// sweepEvery is how often objects of deleted videos are looked for: a net
-// under the consumer that removes them at once.
-const sweepEvery = 10 * time.Minute
+// tidyEvery is how often the service looks for what is to be done without being
+// told: a net under the consumer that removes objects at once.
+const tidyEvery = 10 * time.Minute
 
 // Run does the service's periodic work until ctx is done.
 func (s *Service) Run(ctx context.Context) {
 	if err := s.indexMissing(ctx); err != nil && ctx.Err() == nil {
 		s.log.Error("search does not find all videos; the next start tries again", "err", err)
 	}
-	tick := time.NewTicker(sweepEvery)
+	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	for {
-		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("objects of deleted videos are still there", "err", err)
-		}
+		s.tidy(ctx)
 		select {
 		case <-tick.C:
+		case <-s.retain:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+func (s *Service) tidy(ctx context.Context) {
+	for _, work := range []struct {
+		do     func(context.Context) error
+		failed string
+	}{
+		{s.Sweep, "objects of deleted videos are still there"},
+		{s.Measure, "the sizes of some videos are not known"},
+		{s.Retain, "recordings that channels do not keep are still there"},
+		{s.pruneTombstones, "deleted videos of long ago are not forgotten"},
+	} {
+		if err := work.do(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error(work.failed, "err", err)
 		}
 	}
 }

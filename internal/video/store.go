@@ -52,7 +52,8 @@ func save(ctx context.Context, tx *store.Tx, v sqlc.Video) error {
 		DurationMs: v.DurationMs, Width: v.Width, Height: v.Height, Size: v.Size, Title: v.Title,
 		TypedTitle: v.TypedTitle, Tags: v.Tags, EventTag: v.EventTag, DeletedAt: v.DeletedAt, Swept: v.Swept,
 		Visibility: v.Visibility, Description: v.Description, TypedTags: v.TypedTags,
-		FailedAttempt: v.FailedAttempt, Storyboard: v.Storyboard, EventTyped: v.EventTyped, Transcript: v.Transcript, ID: v.ID,
+		FailedAttempt: v.FailedAttempt, Storyboard: v.Storyboard, EventTyped: v.EventTyped, Transcript: v.Transcript,
+		StoredBytes: v.StoredBytes, ID: v.ID,
 	})
 	if err != nil {
 		return fmt.Errorf("saving video %s: %w", v.ID, err)

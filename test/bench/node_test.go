@@ -83,7 +83,7 @@ func start(b testing.TB, cfg store.Config, plugins pluginmanager.Options) *node 
 	n.plugins, err = pluginmanager.New(plugins)
 	must()
 	n.rules, err = rules.New(rules.Config{
-		DB: n.db, Logger: log, Secret: secret, Node: "n1", Metrics: prometheus.NewRegistry(), Plugins: asked{n.plugins}, Tagger: n.videos,
+		DB: n.db, Videos: n.videos, Logger: log, Secret: secret, Node: "n1", Metrics: prometheus.NewRegistry(), Plugins: asked{n.plugins}, Tagger: n.videos,
 	})
 	must()
 	n.archive, err = archive.New(archive.Config{DB: n.db, Logger: log, Rules: noReplays{}, Keep: 30 * 24 * time.Hour})

@@ -79,6 +79,7 @@ func TestWrongUsage(t *testing.T) {
 		{name: "no password", args: add("--password-stdin", "--email", "a@example.com", "--role", "viewer"), says: []string{"no password"}},
 		{name: "nothing to simulate", args: []string{"simulate", "--last", "0"}, says: []string{"--last", "1 to 1000"}},
 		{name: "too much at once", args: []string{"simulate", "--at-once", "1001"}, says: []string{"--at-once", "1 to 1000"}},
+		{name: "no time", args: []string{"history", "rebuild", "--from", "yesterday"}, says: []string{"--from", "yesterday"}},
 		{name: "no channel", args: []string{"channel", "rotate-key"}, says: []string{"<id>"}},
 	}
 	for _, tt := range tests {
@@ -193,6 +194,57 @@ func TestCommandsOnStoppedThenRunningThenKilledNode(t *testing.T) {
 	}
 	// Who was made while the node was stopped can sign in.
 	n.SignIn(harness.User{Email: "killed@example.com", Password: "pw12345678"})
+}
+
+// check looks into a folder as it is, and mends it on request.
+func TestCheck(t *testing.T) {
+	n := harness.New(t)
+	for _, state := range []string{"stopped", "running", "killed"} {
+		look := func(more ...string) result {
+			return run(t, nil, "", append([]string{"check", "--data-dir", n.Dir, "--grace", "1ms"}, more...)...)
+		}
+		if r := look(); r.code != 0 || !strings.Contains(r.stdout, "0 findings") {
+			t.Errorf("%s: a check of what is well: %+v", state, r)
+		}
+		stray := filepath.Join(n.Dir, "objects", "videos", "st-nobodys", "video.mp4")
+		if err := os.MkdirAll(filepath.Dir(stray), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(stray, []byte("12345"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := look(); r.code != 1 || !strings.Contains(r.stdout, "videos/st-nobodys/") || !strings.Contains(r.stdout, "would delete the objects") || r.stderr == "" {
+			t.Errorf("%s: %+v", state, r)
+		}
+		if r := look("--grace", "1h"); r.code != 0 {
+			t.Errorf("%s: what is young counts: %+v", state, r)
+		}
+		var report struct {
+			Objects  int
+			Findings []struct {
+				Kind, Video string
+				Bytes       int64
+				Repaired    bool
+			}
+		}
+		r := look("--repair", "--json")
+		if err := json.Unmarshal([]byte(r.stdout), &report); err != nil || r.code != 0 || report.Objects != 1 || len(report.Findings) != 1 ||
+			report.Findings[0].Kind != "orphan-objects" || report.Findings[0].Video != "st-nobodys" || report.Findings[0].Bytes != 5 || !report.Findings[0].Repaired {
+			t.Errorf("%s: %v %+v", state, err, r)
+		}
+		if _, err := os.Stat(stray); err == nil {
+			t.Errorf("%s: it is still there", state)
+		}
+		switch state {
+		case "stopped":
+			n.Start()
+		case "running":
+			n.Kill()
+		}
+	}
+	if r := run(t, nil, "", "check", "--grace", "0s", "--data-dir", n.Dir); r.code != 2 {
+		t.Errorf("no grace: %+v", r)
+	}
 }
 
 // Settings of a command on a stopped node come from file and environment too.

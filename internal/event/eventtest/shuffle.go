@@ -113,6 +113,18 @@ func list(order []event.Envelope) string {
 	return text
 }
 
+// Catalogued tells deleted of a video before its deletion is heard, as it is in the
+// catalogue, whose rows say so when VideoDeleted comes out of them.
+func Catalogued(deleted func(video string), hear func(event.Envelope)) func(event.Envelope) {
+	return func(e event.Envelope) {
+		var d event.VideoDeleted
+		if e.DetailType == d.EventType() && e.Decode(&d) == nil {
+			deleted(d.ID)
+		}
+		hear(e)
+	}
+}
+
 // To gives events to the consumers whose filters select them, as the bus does;
 // an error is the test's.
 func To(t *testing.T, consumers []event.Consumer) func(event.Envelope) {

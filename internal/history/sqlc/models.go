@@ -12,6 +12,15 @@ type HistoryFact struct {
 	Detail     string
 }
 
+type HistoryStaged struct {
+	VideoID    string
+	Name       string
+	Channel    string
+	HappenedAt int64
+	Weight     int64
+	Detail     string
+}
+
 type HistoryTask struct {
 	TokenHash  string
 	VideoID    string

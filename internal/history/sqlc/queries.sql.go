@@ -9,6 +9,42 @@ import (
 	"context"
 )
 
+const answersOf = `-- name: AnswersOf :many
+SELECT token_hash, video_id, hook, plugin, answered_at, answer, noted_at FROM history_tasks WHERE video_id = $1 AND answered_at > 0
+`
+
+// Answers whose invocation is known.
+func (q *Queries) AnswersOf(ctx context.Context, videoID string) ([]HistoryTask, error) {
+	rows, err := q.db.QueryContext(ctx, answersOf, videoID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []HistoryTask{}
+	for rows.Next() {
+		var i HistoryTask
+		if err := rows.Scan(
+			&i.TokenHash,
+			&i.VideoID,
+			&i.Hook,
+			&i.Plugin,
+			&i.AnsweredAt,
+			&i.Answer,
+			&i.NotedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const buryVideo = `-- name: BuryVideo :exec
 UPDATE history_videos SET deleted_at = $1 WHERE id = $2
 `
@@ -80,6 +116,15 @@ func (q *Queries) ClaimVideo(ctx context.Context, arg ClaimVideoParams) (History
 	return i, err
 }
 
+const clearStaged = `-- name: ClearStaged :exec
+DELETE FROM history_staged
+`
+
+func (q *Queries) ClearStaged(ctx context.Context) error {
+	_, err := q.db.ExecContext(ctx, clearStaged)
+	return err
+}
+
 const countStrays = `-- name: CountStrays :one
 SELECT count(*) FROM history_tasks WHERE video_id = ''
 `
@@ -124,12 +169,35 @@ func (q *Queries) Facts(ctx context.Context, videoID string) ([]HistoryFact, err
 	return items, nil
 }
 
+const forgetFact = `-- name: ForgetFact :exec
+DELETE FROM history_facts WHERE video_id = $1 AND name = $2
+`
+
+type ForgetFactParams struct {
+	VideoID string
+	Name    string
+}
+
+func (q *Queries) ForgetFact(ctx context.Context, arg ForgetFactParams) error {
+	_, err := q.db.ExecContext(ctx, forgetFact, arg.VideoID, arg.Name)
+	return err
+}
+
 const forgetFacts = `-- name: ForgetFacts :exec
 DELETE FROM history_facts WHERE video_id = $1
 `
 
 func (q *Queries) ForgetFacts(ctx context.Context, videoID string) error {
 	_, err := q.db.ExecContext(ctx, forgetFacts, videoID)
+	return err
+}
+
+const forgetStaged = `-- name: ForgetStaged :exec
+DELETE FROM history_staged WHERE video_id = $1
+`
+
+func (q *Queries) ForgetStaged(ctx context.Context, videoID string) error {
+	_, err := q.db.ExecContext(ctx, forgetStaged, videoID)
 	return err
 }
 
@@ -190,6 +258,15 @@ func (q *Queries) PruneTasks(ctx context.Context, notedAt int64) error {
 	return err
 }
 
+const pruneTombstones = `-- name: PruneTombstones :exec
+DELETE FROM history_videos WHERE deleted_at > 0 AND deleted_at < $1
+`
+
+func (q *Queries) PruneTombstones(ctx context.Context, deletedAt int64) error {
+	_, err := q.db.ExecContext(ctx, pruneTombstones, deletedAt)
+	return err
+}
+
 const saveTask = `-- name: SaveTask :exec
 UPDATE history_tasks SET video_id = $1, hook = $2, plugin = $3, answered_at = $4, answer = $5 WHERE token_hash = $6
 `
@@ -221,6 +298,136 @@ SELECT id FROM history_videos WHERE id LIKE 'sim-%' ORDER BY id
 
 func (q *Queries) SimulatedVideos(ctx context.Context) ([]string, error) {
 	rows, err := q.db.QueryContext(ctx, simulatedVideos)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const stage = `-- name: Stage :exec
+INSERT INTO history_staged (video_id, name, channel, happened_at, weight, detail) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (video_id, name) DO UPDATE
+SET happened_at = excluded.happened_at, weight = excluded.weight, detail = excluded.detail
+WHERE excluded.weight > history_staged.weight
+    OR excluded.weight = history_staged.weight AND (excluded.happened_at < history_staged.happened_at
+        OR excluded.happened_at = history_staged.happened_at AND excluded.detail < history_staged.detail)
+`
+
+type StageParams struct {
+	VideoID    string
+	Name       string
+	Channel    string
+	HappenedAt int64
+	Weight     int64
+	Detail     string
+}
+
+// As KeepFact, for facts that a rebuild has read.
+func (q *Queries) Stage(ctx context.Context, arg StageParams) error {
+	_, err := q.db.ExecContext(ctx, stage,
+		arg.VideoID,
+		arg.Name,
+		arg.Channel,
+		arg.HappenedAt,
+		arg.Weight,
+		arg.Detail,
+	)
+	return err
+}
+
+const staged = `-- name: Staged :many
+SELECT video_id, name, channel, happened_at, weight, detail FROM history_staged WHERE video_id = $1
+`
+
+func (q *Queries) Staged(ctx context.Context, videoID string) ([]HistoryStaged, error) {
+	rows, err := q.db.QueryContext(ctx, staged, videoID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []HistoryStaged{}
+	for rows.Next() {
+		var i HistoryStaged
+		if err := rows.Scan(
+			&i.VideoID,
+			&i.Name,
+			&i.Channel,
+			&i.HappenedAt,
+			&i.Weight,
+			&i.Detail,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const stagedVideos = `-- name: StagedVideos :many
+SELECT DISTINCT video_id FROM history_staged WHERE video_id > $1 ORDER BY video_id LIMIT $2
+`
+
+type StagedVideosParams struct {
+	After    string
+	RowCount int32
+}
+
+func (q *Queries) StagedVideos(ctx context.Context, arg StagedVideosParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, stagedVideos, arg.After, arg.RowCount)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var video_id string
+		if err := rows.Scan(&video_id); err != nil {
+			return nil, err
+		}
+		items = append(items, video_id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const videoIDs = `-- name: VideoIDs :many
+SELECT id FROM history_videos WHERE deleted_at = 0 AND id > $1 ORDER BY id LIMIT $2
+`
+
+type VideoIDsParams struct {
+	After    string
+	RowCount int32
+}
+
+// Those that something is known of: no tombstones.
+func (q *Queries) VideoIDs(ctx context.Context, arg VideoIDsParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, videoIDs, arg.After, arg.RowCount)
 	if err != nil {
 		return nil, err
 	}

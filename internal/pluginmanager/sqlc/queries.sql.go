@@ -276,18 +276,6 @@ func (q *Queries) CloseTasks(ctx context.Context, flowID string) error {
 	return err
 }
 
-const countOfFlow = `-- name: CountOfFlow :one
-SELECT (SELECT count(*) FROM plugin_lifecycles l WHERE l.flow_id = $1)
-    + (SELECT count(*) FROM plugin_tasks t WHERE t.flow_id = $1)
-`
-
-func (q *Queries) CountOfFlow(ctx context.Context, flowID string) (int32, error) {
-	row := q.db.QueryRowContext(ctx, countOfFlow, flowID)
-	var column_1 int32
-	err := row.Scan(&column_1)
-	return column_1, err
-}
-
 const endLifecycle = `-- name: EndLifecycle :exec
 UPDATE plugin_lifecycles SET ended_at = $1, status = $2 WHERE flow_id = $3
 `
@@ -317,24 +305,6 @@ func (q *Queries) ForgetAnswers(ctx context.Context, arg ForgetAnswersParams) er
 	return err
 }
 
-const forgetAnswersOfFlow = `-- name: ForgetAnswersOfFlow :exec
-DELETE FROM plugin_answers WHERE flow_id = $1
-`
-
-func (q *Queries) ForgetAnswersOfFlow(ctx context.Context, flowID string) error {
-	_, err := q.db.ExecContext(ctx, forgetAnswersOfFlow, flowID)
-	return err
-}
-
-const forgetLifecycle = `-- name: ForgetLifecycle :exec
-DELETE FROM plugin_lifecycles WHERE flow_id = $1
-`
-
-func (q *Queries) ForgetLifecycle(ctx context.Context, flowID string) error {
-	_, err := q.db.ExecContext(ctx, forgetLifecycle, flowID)
-	return err
-}
-
 const forgetTasks = `-- name: ForgetTasks :exec
 DELETE FROM plugin_tasks WHERE hook = $1 AND asked_at < $2
 `
@@ -349,13 +319,15 @@ func (q *Queries) ForgetTasks(ctx context.Context, arg ForgetTasksParams) error 
 	return err
 }
 
-const forgetTasksOfFlow = `-- name: ForgetTasksOfFlow :exec
-DELETE FROM plugin_tasks WHERE flow_id = $1
+const hasLifecycle = `-- name: HasLifecycle :one
+SELECT EXISTS (SELECT 1 FROM plugin_lifecycles WHERE video_id = $1)
 `
 
-func (q *Queries) ForgetTasksOfFlow(ctx context.Context, flowID string) error {
-	_, err := q.db.ExecContext(ctx, forgetTasksOfFlow, flowID)
-	return err
+func (q *Queries) HasLifecycle(ctx context.Context, videoID string) (bool, error) {
+	row := q.db.QueryRowContext(ctx, hasLifecycle, videoID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
 }
 
 const lastTask = `-- name: LastTask :many
@@ -392,6 +364,43 @@ func (q *Queries) LastTask(ctx context.Context, arg LastTaskParams) ([]PluginTas
 			&i.State,
 			&i.Reason,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lifecycleVideos = `-- name: LifecycleVideos :many
+SELECT flow_id, video_id FROM plugin_lifecycles WHERE flow_id > $1 ORDER BY flow_id LIMIT $2
+`
+
+type LifecycleVideosParams struct {
+	After    string
+	RowCount int32
+}
+
+type LifecycleVideosRow struct {
+	FlowID  string
+	VideoID string
+}
+
+func (q *Queries) LifecycleVideos(ctx context.Context, arg LifecycleVideosParams) ([]LifecycleVideosRow, error) {
+	rows, err := q.db.QueryContext(ctx, lifecycleVideos, arg.After, arg.RowCount)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []LifecycleVideosRow{}
+	for rows.Next() {
+		var i LifecycleVideosRow
+		if err := rows.Scan(&i.FlowID, &i.VideoID); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -498,6 +507,17 @@ type LockTasksOfHookParams struct {
 // Locks the hook's open tasks until the transaction ends.
 func (q *Queries) LockTasksOfHook(ctx context.Context, arg LockTasksOfHookParams) error {
 	_, err := q.db.ExecContext(ctx, lockTasksOfHook, arg.FlowID, arg.Hook)
+	return err
+}
+
+const lockTasksOfVideo = `-- name: LockTasksOfVideo :exec
+UPDATE plugin_tasks SET state = state
+WHERE flow_id IN (SELECT l.flow_id FROM plugin_lifecycles l WHERE l.video_id = $1)
+`
+
+// Locks the tasks until the transaction ends.
+func (q *Queries) LockTasksOfVideo(ctx context.Context, videoID string) error {
+	_, err := q.db.ExecContext(ctx, lockTasksOfVideo, videoID)
 	return err
 }
 
@@ -659,12 +679,39 @@ func (q *Queries) ProlongTasks(ctx context.Context, deadline int64) (int64, erro
 	return result.RowsAffected()
 }
 
+const removeAnswers = `-- name: RemoveAnswers :exec
+DELETE FROM plugin_answers WHERE flow_id IN (SELECT l.flow_id FROM plugin_lifecycles l WHERE l.video_id = $1)
+`
+
+func (q *Queries) RemoveAnswers(ctx context.Context, videoID string) error {
+	_, err := q.db.ExecContext(ctx, removeAnswers, videoID)
+	return err
+}
+
+const removeLifecycles = `-- name: RemoveLifecycles :exec
+DELETE FROM plugin_lifecycles WHERE video_id = $1
+`
+
+func (q *Queries) RemoveLifecycles(ctx context.Context, videoID string) error {
+	_, err := q.db.ExecContext(ctx, removeLifecycles, videoID)
+	return err
+}
+
 const removePlugins = `-- name: RemovePlugins :exec
 UPDATE plugins SET present = FALSE
 `
 
 func (q *Queries) RemovePlugins(ctx context.Context) error {
 	_, err := q.db.ExecContext(ctx, removePlugins)
+	return err
+}
+
+const removeTasks = `-- name: RemoveTasks :exec
+DELETE FROM plugin_tasks WHERE flow_id IN (SELECT l.flow_id FROM plugin_lifecycles l WHERE l.video_id = $1)
+`
+
+func (q *Queries) RemoveTasks(ctx context.Context, videoID string) error {
+	_, err := q.db.ExecContext(ctx, removeTasks, videoID)
 	return err
 }
 

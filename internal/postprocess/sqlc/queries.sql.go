@@ -87,15 +87,6 @@ func (q *Queries) BeginAgain(ctx context.Context, arg BeginAgainParams) ([]Postp
 	return items, nil
 }
 
-const forgetJob = `-- name: ForgetJob :exec
-DELETE FROM postprocess_jobs WHERE id = $1
-`
-
-func (q *Queries) ForgetJob(ctx context.Context, id string) error {
-	_, err := q.db.ExecContext(ctx, forgetJob, id)
-	return err
-}
-
 const getJob = `-- name: GetJob :one
 SELECT id, channel, prefix, duration_ms, state, reason, created_at, updated_at, attempt, codecs, media_ms, width, height, frames, size FROM postprocess_jobs WHERE id = $1
 `
@@ -121,6 +112,76 @@ func (q *Queries) GetJob(ctx context.Context, id string) (PostprocessJob, error)
 		&i.Size,
 	)
 	return i, err
+}
+
+const hasJob = `-- name: HasJob :one
+SELECT EXISTS (SELECT 1 FROM postprocess_jobs WHERE id = $1)
+`
+
+func (q *Queries) HasJob(ctx context.Context, id string) (bool, error) {
+	row := q.db.QueryRowContext(ctx, hasJob, id)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
+const jobIDs = `-- name: JobIDs :many
+SELECT id FROM postprocess_jobs WHERE id > $1 ORDER BY id LIMIT $2
+`
+
+type JobIDsParams struct {
+	After    string
+	RowCount int32
+}
+
+func (q *Queries) JobIDs(ctx context.Context, arg JobIDsParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, jobIDs, arg.After, arg.RowCount)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const makeAnew = `-- name: MakeAnew :execrows
+UPDATE postprocess_jobs SET state = 'waiting', reason = '', attempt = attempt + 1, updated_at = $1
+WHERE id = $2 AND state IN ('done', 'failed')
+`
+
+type MakeAnewParams struct {
+	UpdatedAt int64
+	ID        string
+}
+
+func (q *Queries) MakeAnew(ctx context.Context, arg MakeAnewParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, makeAnew, arg.UpdatedAt, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const removeJob = `-- name: RemoveJob :exec
+DELETE FROM postprocess_jobs WHERE id = $1
+`
+
+func (q *Queries) RemoveJob(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, removeJob, id)
+	return err
 }
 
 const setMedia = `-- name: SetMedia :exec

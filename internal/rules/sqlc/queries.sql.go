@@ -85,6 +85,84 @@ func (q *Queries) AddRule(ctx context.Context, arg AddRuleParams) error {
 	return err
 }
 
+const bodies = `-- name: Bodies :many
+SELECT id, body FROM rule_deliveries WHERE id > $1 ORDER BY id LIMIT $2
+`
+
+type BodiesParams struct {
+	After    string
+	RowCount int32
+}
+
+type BodiesRow struct {
+	ID   string
+	Body string
+}
+
+func (q *Queries) Bodies(ctx context.Context, arg BodiesParams) ([]BodiesRow, error) {
+	rows, err := q.db.QueryContext(ctx, bodies, arg.After, arg.RowCount)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []BodiesRow{}
+	for rows.Next() {
+		var i BodiesRow
+		if err := rows.Scan(&i.ID, &i.Body); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const bodiesWith = `-- name: BodiesWith :many
+SELECT id, body FROM rule_deliveries
+WHERE id > $1 AND body LIKE '%' || CAST($2 AS TEXT) || '%' ORDER BY id LIMIT $3
+`
+
+type BodiesWithParams struct {
+	After    string
+	Text     string
+	RowCount int32
+}
+
+type BodiesWithRow struct {
+	ID   string
+	Body string
+}
+
+// strpos and instr are not in both databases; an id has no character that LIKE
+// takes for another, but _, which only finds more.
+func (q *Queries) BodiesWith(ctx context.Context, arg BodiesWithParams) ([]BodiesWithRow, error) {
+	rows, err := q.db.QueryContext(ctx, bodiesWith, arg.After, arg.Text, arg.RowCount)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []BodiesWithRow{}
+	for rows.Next() {
+		var i BodiesWithRow
+		if err := rows.Scan(&i.ID, &i.Body); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const claim = `-- name: Claim :many
 UPDATE rule_deliveries SET lease = $1, holder = $2, leased_until = $3, tries = tries + 1
 WHERE rule_deliveries.leased_until <= $4 AND rule_deliveries.state = 'pending' AND rule_deliveries.id IN (
@@ -720,6 +798,15 @@ func (q *Queries) ReleaseHeld(ctx context.Context, holder string) (int64, error)
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const removeDelivery = `-- name: RemoveDelivery :exec
+DELETE FROM rule_deliveries WHERE id = $1
+`
+
+func (q *Queries) RemoveDelivery(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, removeDelivery, id)
+	return err
 }
 
 const rule = `-- name: Rule :one

@@ -9,6 +9,55 @@ import (
 	"context"
 )
 
+const allStreams = `-- name: AllStreams :many
+SELECT id, channel, prefix, state, recorded, ended_at FROM streams
+WHERE id > $1 ORDER BY id LIMIT $2
+`
+
+type AllStreamsParams struct {
+	After    string
+	RowCount int32
+}
+
+type AllStreamsRow struct {
+	ID       string
+	Channel  string
+	Prefix   string
+	State    string
+	Recorded bool
+	EndedAt  int64
+}
+
+func (q *Queries) AllStreams(ctx context.Context, arg AllStreamsParams) ([]AllStreamsRow, error) {
+	rows, err := q.db.QueryContext(ctx, allStreams, arg.After, arg.RowCount)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []AllStreamsRow{}
+	for rows.Next() {
+		var i AllStreamsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Channel,
+			&i.Prefix,
+			&i.State,
+			&i.Recorded,
+			&i.EndedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const endRecording = `-- name: EndRecording :execrows
 UPDATE streams SET state = 'ended', duration_ms = $1 WHERE id = $2 AND state = 'storing'
 `
@@ -86,7 +135,7 @@ func (q *Queries) MarkRecorded(ctx context.Context, id string) (int64, error) {
 }
 
 const removeStream = `-- name: RemoveStream :exec
-UPDATE streams SET state = 'deleted' WHERE id = $1
+DELETE FROM streams WHERE id = $1
 `
 
 func (q *Queries) RemoveStream(ctx context.Context, id string) error {

@@ -29,8 +29,18 @@ type Video struct {
 	Swept         bool
 	FailedAttempt int64
 	Storyboard    bool
+	SweepAgainAt  int64
+	StoredBytes   int64
 	EventTyped    bool
 	Transcript    string
 	Description   string
 	TypedTags     string
+}
+
+type VideoRetention struct {
+	Channel   string
+	KeepDays  int64
+	KeepBytes int64
+	UpdatedAt int64
+	UpdatedBy string
 }

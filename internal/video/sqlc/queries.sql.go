@@ -35,8 +35,69 @@ func (q *Queries) AddWords(ctx context.Context, arg AddWordsParams) error {
 	return err
 }
 
+const allVideos = `-- name: AllVideos :many
+SELECT id, channel, prefix, status, created_at, recorded, processed, mp4_key, thumbnail_key, storyboard, deleted_at, swept
+FROM videos WHERE id > $1 ORDER BY id LIMIT $2
+`
+
+type AllVideosParams struct {
+	After    string
+	RowCount int32
+}
+
+type AllVideosRow struct {
+	ID           string
+	Channel      string
+	Prefix       string
+	Status       string
+	CreatedAt    int64
+	Recorded     bool
+	Processed    bool
+	Mp4Key       string
+	ThumbnailKey string
+	Storyboard   bool
+	DeletedAt    int64
+	Swept        bool
+}
+
+func (q *Queries) AllVideos(ctx context.Context, arg AllVideosParams) ([]AllVideosRow, error) {
+	rows, err := q.db.QueryContext(ctx, allVideos, arg.After, arg.RowCount)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []AllVideosRow{}
+	for rows.Next() {
+		var i AllVideosRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Channel,
+			&i.Prefix,
+			&i.Status,
+			&i.CreatedAt,
+			&i.Recorded,
+			&i.Processed,
+			&i.Mp4Key,
+			&i.ThumbnailKey,
+			&i.Storyboard,
+			&i.DeletedAt,
+			&i.Swept,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const anyVideo = `-- name: AnyVideo :one
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos WHERE id = $1
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, sweep_again_at, stored_bytes, event_typed, transcript, description, typed_tags FROM videos WHERE id = $1
 `
 
 func (q *Queries) AnyVideo(ctx context.Context, id string) (Video, error) {
@@ -67,6 +128,8 @@ func (q *Queries) AnyVideo(ctx context.Context, id string) (Video, error) {
 		&i.Swept,
 		&i.FailedAttempt,
 		&i.Storyboard,
+		&i.SweepAgainAt,
+		&i.StoredBytes,
 		&i.EventTyped,
 		&i.Transcript,
 		&i.Description,
@@ -76,7 +139,7 @@ func (q *Queries) AnyVideo(ctx context.Context, id string) (Video, error) {
 }
 
 const awaitingLifecycle = `-- name: AwaitingLifecycle :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, sweep_again_at, stored_bytes, event_typed, transcript, description, typed_tags FROM videos
 WHERE status = 'processing' AND recorded = TRUE AND processed = TRUE AND deleted_at = 0
 ORDER BY created_at, id LIMIT $1
 `
@@ -116,6 +179,8 @@ func (q *Queries) AwaitingLifecycle(ctx context.Context, limit int32) ([]Video, 
 			&i.Swept,
 			&i.FailedAttempt,
 			&i.Storyboard,
+			&i.SweepAgainAt,
+			&i.StoredBytes,
 			&i.EventTyped,
 			&i.Transcript,
 			&i.Description,
@@ -154,7 +219,7 @@ INSERT INTO videos (id, channel, username, created_at, status, reason, prefix, r
     visibility, deleted_at, swept)
 VALUES ($1, $2, '', 0, 'processing', '', '', FALSE, FALSE, '', '', 0, 0, 0, 0, '', '', '[]', '', $3, 0, FALSE)
 ON CONFLICT (id) DO UPDATE SET id = excluded.id
-RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags
+RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, sweep_again_at, stored_bytes, event_typed, transcript, description, typed_tags
 `
 
 type ClaimVideoParams struct {
@@ -192,12 +257,25 @@ func (q *Queries) ClaimVideo(ctx context.Context, arg ClaimVideoParams) (Video, 
 		&i.Swept,
 		&i.FailedAttempt,
 		&i.Storyboard,
+		&i.SweepAgainAt,
+		&i.StoredBytes,
 		&i.EventTyped,
 		&i.Transcript,
 		&i.Description,
 		&i.TypedTags,
 	)
 	return i, err
+}
+
+const deleted = `-- name: Deleted :one
+SELECT EXISTS (SELECT 1 FROM videos WHERE id = $1 AND deleted_at > 0)
+`
+
+func (q *Queries) Deleted(ctx context.Context, id string) (bool, error) {
+	row := q.db.QueryRowContext(ctx, deleted, id)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
 }
 
 const forgetTranscriptWords = `-- name: ForgetTranscriptWords :exec
@@ -227,6 +305,47 @@ func (q *Queries) ForgetWords(ctx context.Context, videoID string) error {
 	return err
 }
 
+const keptVideos = `-- name: KeptVideos :many
+SELECT id, status, created_at, stored_bytes FROM videos
+WHERE channel = $1 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%' ORDER BY created_at, id
+`
+
+type KeptVideosRow struct {
+	ID          string
+	Status      string
+	CreatedAt   int64
+	StoredBytes int64
+}
+
+// A channel's videos, the oldest first.
+func (q *Queries) KeptVideos(ctx context.Context, channel string) ([]KeptVideosRow, error) {
+	rows, err := q.db.QueryContext(ctx, keptVideos, channel)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []KeptVideosRow{}
+	for rows.Next() {
+		var i KeptVideosRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Status,
+			&i.CreatedAt,
+			&i.StoredBytes,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const known = `-- name: Known :one
 SELECT EXISTS (SELECT 1 FROM videos WHERE id = $1 AND (recorded = TRUE OR deleted_at > 0))
 `
@@ -239,7 +358,7 @@ func (q *Queries) Known(ctx context.Context, id string) (bool, error) {
 }
 
 const lastRecorded = `-- name: LastRecorded :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, sweep_again_at, stored_bytes, event_typed, transcript, description, typed_tags FROM videos
 WHERE recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%'
 ORDER BY created_at DESC, id DESC LIMIT $1
 `
@@ -279,6 +398,8 @@ func (q *Queries) LastRecorded(ctx context.Context, limit int32) ([]Video, error
 			&i.Swept,
 			&i.FailedAttempt,
 			&i.Storyboard,
+			&i.SweepAgainAt,
+			&i.StoredBytes,
 			&i.EventTyped,
 			&i.Transcript,
 			&i.Description,
@@ -298,7 +419,7 @@ func (q *Queries) LastRecorded(ctx context.Context, limit int32) ([]Video, error
 }
 
 const listChannel = `-- name: ListChannel :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, sweep_again_at, stored_bytes, event_typed, transcript, description, typed_tags FROM videos
 WHERE channel = $1 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%'
     AND created_at <= $2 AND (created_at < $2 OR id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
@@ -351,6 +472,8 @@ func (q *Queries) ListChannel(ctx context.Context, arg ListChannelParams) ([]Vid
 			&i.Swept,
 			&i.FailedAttempt,
 			&i.Storyboard,
+			&i.SweepAgainAt,
+			&i.StoredBytes,
 			&i.EventTyped,
 			&i.Transcript,
 			&i.Description,
@@ -370,7 +493,7 @@ func (q *Queries) ListChannel(ctx context.Context, arg ListChannelParams) ([]Vid
 }
 
 const listChannelPublic = `-- name: ListChannelPublic :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, sweep_again_at, stored_bytes, event_typed, transcript, description, typed_tags FROM videos
 WHERE channel = $1 AND status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
     AND created_at <= $2 AND (created_at < $2 OR id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
@@ -422,6 +545,8 @@ func (q *Queries) ListChannelPublic(ctx context.Context, arg ListChannelPublicPa
 			&i.Swept,
 			&i.FailedAttempt,
 			&i.Storyboard,
+			&i.SweepAgainAt,
+			&i.StoredBytes,
 			&i.EventTyped,
 			&i.Transcript,
 			&i.Description,
@@ -441,7 +566,7 @@ func (q *Queries) ListChannelPublic(ctx context.Context, arg ListChannelPublicPa
 }
 
 const listEvent = `-- name: ListEvent :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, sweep_again_at, stored_bytes, event_typed, transcript, description, typed_tags FROM videos
 WHERE event_tag = $1 AND status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
     AND created_at <= $2 AND (created_at < $2 OR id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
@@ -493,6 +618,8 @@ func (q *Queries) ListEvent(ctx context.Context, arg ListEventParams) ([]Video, 
 			&i.Swept,
 			&i.FailedAttempt,
 			&i.Storyboard,
+			&i.SweepAgainAt,
+			&i.StoredBytes,
 			&i.EventTyped,
 			&i.Transcript,
 			&i.Description,
@@ -512,7 +639,7 @@ func (q *Queries) ListEvent(ctx context.Context, arg ListEventParams) ([]Video, 
 }
 
 const listPublic = `-- name: ListPublic :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, sweep_again_at, stored_bytes, event_typed, transcript, description, typed_tags FROM videos
 WHERE status = 'valid' AND visibility = 'public' AND recorded = TRUE AND deleted_at = 0
     AND created_at <= $1 AND (created_at < $1 OR id < $2)
 ORDER BY created_at DESC, id DESC LIMIT $3
@@ -558,6 +685,8 @@ func (q *Queries) ListPublic(ctx context.Context, arg ListPublicParams) ([]Video
 			&i.Swept,
 			&i.FailedAttempt,
 			&i.Storyboard,
+			&i.SweepAgainAt,
+			&i.StoredBytes,
 			&i.EventTyped,
 			&i.Transcript,
 			&i.Description,
@@ -577,7 +706,7 @@ func (q *Queries) ListPublic(ctx context.Context, arg ListPublicParams) ([]Video
 }
 
 const lockVideo = `-- name: LockVideo :one
-UPDATE videos SET id = id WHERE id = $1 RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags
+UPDATE videos SET id = id WHERE id = $1 RETURNING id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, sweep_again_at, stored_bytes, event_typed, transcript, description, typed_tags
 `
 
 func (q *Queries) LockVideo(ctx context.Context, id string) (Video, error) {
@@ -608,6 +737,8 @@ func (q *Queries) LockVideo(ctx context.Context, id string) (Video, error) {
 		&i.Swept,
 		&i.FailedAttempt,
 		&i.Storyboard,
+		&i.SweepAgainAt,
+		&i.StoredBytes,
 		&i.EventTyped,
 		&i.Transcript,
 		&i.Description,
@@ -617,21 +748,84 @@ func (q *Queries) LockVideo(ctx context.Context, id string) (Video, error) {
 }
 
 const markSwept = `-- name: MarkSwept :exec
-UPDATE videos SET swept = TRUE, username = '', reason = '', title = '', typed_title = '', tags = '[]',
+UPDATE videos SET swept = TRUE, sweep_again_at = $3, username = '', reason = '', title = '', typed_title = '', tags = '[]',
     description = '', typed_tags = '[]'
 WHERE id = $1 AND deleted_at = $2
 `
 
 type MarkSweptParams struct {
-	ID        string
-	DeletedAt int64
+	ID           string
+	DeletedAt    int64
+	SweepAgainAt int64
 }
 
 // Blanks the tombstone: nothing of what people said stays in it. It has another
 // deleted_at when there was late news of it, and so perhaps new objects.
 func (q *Queries) MarkSwept(ctx context.Context, arg MarkSweptParams) error {
-	_, err := q.db.ExecContext(ctx, markSwept, arg.ID, arg.DeletedAt)
+	_, err := q.db.ExecContext(ctx, markSwept, arg.ID, arg.DeletedAt, arg.SweepAgainAt)
 	return err
+}
+
+const pruneTombstones = `-- name: PruneTombstones :execrows
+DELETE FROM videos WHERE deleted_at > 0 AND deleted_at < $1 AND swept = TRUE AND sweep_again_at = 0
+`
+
+func (q *Queries) PruneTombstones(ctx context.Context, deletedAt int64) (int64, error) {
+	result, err := q.db.ExecContext(ctx, pruneTombstones, deletedAt)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const retention = `-- name: Retention :one
+SELECT channel, keep_days, keep_bytes, updated_at, updated_by FROM video_retention WHERE channel = $1
+`
+
+func (q *Queries) Retention(ctx context.Context, channel string) (VideoRetention, error) {
+	row := q.db.QueryRowContext(ctx, retention, channel)
+	var i VideoRetention
+	err := row.Scan(
+		&i.Channel,
+		&i.KeepDays,
+		&i.KeepBytes,
+		&i.UpdatedAt,
+		&i.UpdatedBy,
+	)
+	return i, err
+}
+
+const retentions = `-- name: Retentions :many
+SELECT channel, keep_days, keep_bytes, updated_at, updated_by FROM video_retention WHERE keep_days > 0 OR keep_bytes > 0 ORDER BY channel
+`
+
+func (q *Queries) Retentions(ctx context.Context) ([]VideoRetention, error) {
+	rows, err := q.db.QueryContext(ctx, retentions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []VideoRetention{}
+	for rows.Next() {
+		var i VideoRetention
+		if err := rows.Scan(
+			&i.Channel,
+			&i.KeepDays,
+			&i.KeepBytes,
+			&i.UpdatedAt,
+			&i.UpdatedBy,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const saveVideo = `-- name: SaveVideo :exec
@@ -639,8 +833,8 @@ UPDATE videos SET username = $1, created_at = $2, status = $3, reason = $4, pref
     processed = $7, mp4_key = $8, thumbnail_key = $9, duration_ms = $10, width = $11, height = $12,
     size = $13, title = $14, typed_title = $15, tags = $16, event_tag = $17, deleted_at = $18, swept = $19,
     visibility = $20, description = $21, typed_tags = $22, failed_attempt = $23, storyboard = $24, event_typed = $25,
-    transcript = $26
-WHERE id = $27
+    transcript = $26, stored_bytes = $27
+WHERE id = $28
 `
 
 type SaveVideoParams struct {
@@ -670,6 +864,7 @@ type SaveVideoParams struct {
 	Storyboard    bool
 	EventTyped    bool
 	Transcript    string
+	StoredBytes   int64
 	ID            string
 }
 
@@ -701,13 +896,14 @@ func (q *Queries) SaveVideo(ctx context.Context, arg SaveVideoParams) error {
 		arg.Storyboard,
 		arg.EventTyped,
 		arg.Transcript,
+		arg.StoredBytes,
 		arg.ID,
 	)
 	return err
 }
 
 const searchChannel = `-- name: SearchChannel :many
-SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.failed_attempt, v.storyboard, v.event_typed, v.transcript, v.description, v.typed_tags, w.number
+SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.failed_attempt, v.storyboard, v.sweep_again_at, v.stored_bytes, v.event_typed, v.transcript, v.description, v.typed_tags, w.number
 FROM video_search($1) s CROSS JOIN video_words w CROSS JOIN videos v
 WHERE w.number = s.rowid AND v.id = w.video_id AND s.rowid < CAST($2 AS BIGINT)
     AND v.channel = $3 AND v.recorded = TRUE AND v.deleted_at = 0
@@ -765,6 +961,8 @@ func (q *Queries) SearchChannel(ctx context.Context, arg SearchChannelParams) ([
 			&i.Video.Swept,
 			&i.Video.FailedAttempt,
 			&i.Video.Storyboard,
+			&i.Video.SweepAgainAt,
+			&i.Video.StoredBytes,
 			&i.Video.EventTyped,
 			&i.Video.Transcript,
 			&i.Video.Description,
@@ -785,7 +983,7 @@ func (q *Queries) SearchChannel(ctx context.Context, arg SearchChannelParams) ([
 }
 
 const searchPublic = `-- name: SearchPublic :many
-SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.failed_attempt, v.storyboard, v.event_typed, v.transcript, v.description, v.typed_tags, w.number
+SELECT v.id, v.channel, v.username, v.created_at, v.status, v.reason, v.prefix, v.recorded, v.processed, v.mp4_key, v.thumbnail_key, v.duration_ms, v.width, v.height, v.size, v.title, v.typed_title, v.tags, v.event_tag, v.visibility, v.deleted_at, v.swept, v.failed_attempt, v.storyboard, v.sweep_again_at, v.stored_bytes, v.event_typed, v.transcript, v.description, v.typed_tags, w.number
 FROM video_search($1) s CROSS JOIN video_words w CROSS JOIN videos v
 WHERE w.number = s.rowid AND v.id = w.video_id AND s.rowid < CAST($2 AS BIGINT)
     AND v.status = 'valid' AND v.visibility = 'public' AND v.recorded = TRUE AND v.deleted_at = 0
@@ -838,6 +1036,8 @@ func (q *Queries) SearchPublic(ctx context.Context, arg SearchPublicParams) ([]S
 			&i.Video.Swept,
 			&i.Video.FailedAttempt,
 			&i.Video.Storyboard,
+			&i.Video.SweepAgainAt,
+			&i.Video.StoredBytes,
 			&i.Video.EventTyped,
 			&i.Video.Transcript,
 			&i.Video.Description,
@@ -855,6 +1055,54 @@ func (q *Queries) SearchPublic(ctx context.Context, arg SearchPublicParams) ([]S
 		return nil, err
 	}
 	return items, nil
+}
+
+const setRetention = `-- name: SetRetention :exec
+INSERT INTO video_retention (channel, keep_days, keep_bytes, updated_at, updated_by) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (channel) DO UPDATE SET keep_days = excluded.keep_days, keep_bytes = excluded.keep_bytes,
+    updated_at = excluded.updated_at, updated_by = excluded.updated_by
+`
+
+type SetRetentionParams struct {
+	Channel   string
+	KeepDays  int64
+	KeepBytes int64
+	UpdatedAt int64
+	UpdatedBy string
+}
+
+func (q *Queries) SetRetention(ctx context.Context, arg SetRetentionParams) error {
+	_, err := q.db.ExecContext(ctx, setRetention,
+		arg.Channel,
+		arg.KeepDays,
+		arg.KeepBytes,
+		arg.UpdatedAt,
+		arg.UpdatedBy,
+	)
+	return err
+}
+
+const setSize = `-- name: SetSize :exec
+UPDATE videos SET stored_bytes = $1
+WHERE id = $2 AND status = $3 AND processed = $4 AND deleted_at = 0
+`
+
+type SetSizeParams struct {
+	StoredBytes int64
+	ID          string
+	Status      string
+	Processed   bool
+}
+
+// Not of a video that has got or lost files since it was looked at.
+func (q *Queries) SetSize(ctx context.Context, arg SetSizeParams) error {
+	_, err := q.db.ExecContext(ctx, setSize,
+		arg.StoredBytes,
+		arg.ID,
+		arg.Status,
+		arg.Processed,
+	)
+	return err
 }
 
 const setTranscriptWords = `-- name: SetTranscriptWords :exec
@@ -910,49 +1158,38 @@ func (q *Queries) TranscriptWords(ctx context.Context, videoID string) (string, 
 	return words, err
 }
 
-const unswept = `-- name: Unswept :many
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos WHERE deleted_at > 0 AND swept = FALSE ORDER BY deleted_at LIMIT $1
+const unmeasured = `-- name: Unmeasured :many
+SELECT id, prefix, status, processed FROM videos
+WHERE stored_bytes < 0 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%'
+    AND id > $1 ORDER BY id LIMIT $2
 `
 
-// Deleted videos whose objects may still be there.
-func (q *Queries) Unswept(ctx context.Context, limit int32) ([]Video, error) {
-	rows, err := q.db.QueryContext(ctx, unswept, limit)
+type UnmeasuredParams struct {
+	After    string
+	RowCount int32
+}
+
+type UnmeasuredRow struct {
+	ID        string
+	Prefix    string
+	Status    string
+	Processed bool
+}
+
+func (q *Queries) Unmeasured(ctx context.Context, arg UnmeasuredParams) ([]UnmeasuredRow, error) {
+	rows, err := q.db.QueryContext(ctx, unmeasured, arg.After, arg.RowCount)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []Video{}
+	items := []UnmeasuredRow{}
 	for rows.Next() {
-		var i Video
+		var i UnmeasuredRow
 		if err := rows.Scan(
 			&i.ID,
-			&i.Channel,
-			&i.Username,
-			&i.CreatedAt,
-			&i.Status,
-			&i.Reason,
 			&i.Prefix,
-			&i.Recorded,
+			&i.Status,
 			&i.Processed,
-			&i.Mp4Key,
-			&i.ThumbnailKey,
-			&i.DurationMs,
-			&i.Width,
-			&i.Height,
-			&i.Size,
-			&i.Title,
-			&i.TypedTitle,
-			&i.Tags,
-			&i.EventTag,
-			&i.Visibility,
-			&i.DeletedAt,
-			&i.Swept,
-			&i.FailedAttempt,
-			&i.Storyboard,
-			&i.EventTyped,
-			&i.Transcript,
-			&i.Description,
-			&i.TypedTags,
 		); err != nil {
 			return nil, err
 		}
@@ -967,8 +1204,88 @@ func (q *Queries) Unswept(ctx context.Context, limit int32) ([]Video, error) {
 	return items, nil
 }
 
+const unmeasuredOf = `-- name: UnmeasuredOf :many
+SELECT id, prefix, status, processed FROM videos
+WHERE channel = $1 AND stored_bytes < 0 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%' ORDER BY id LIMIT $2
+`
+
+type UnmeasuredOfParams struct {
+	Channel  string
+	RowCount int32
+}
+
+type UnmeasuredOfRow struct {
+	ID        string
+	Prefix    string
+	Status    string
+	Processed bool
+}
+
+func (q *Queries) UnmeasuredOf(ctx context.Context, arg UnmeasuredOfParams) ([]UnmeasuredOfRow, error) {
+	rows, err := q.db.QueryContext(ctx, unmeasuredOf, arg.Channel, arg.RowCount)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []UnmeasuredOfRow{}
+	for rows.Next() {
+		var i UnmeasuredOfRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Prefix,
+			&i.Status,
+			&i.Processed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const unswept = `-- name: Unswept :many
+SELECT id FROM videos
+WHERE deleted_at > 0 AND (swept = FALSE OR sweep_again_at > 0 AND sweep_again_at <= $1)
+ORDER BY deleted_at LIMIT $2
+`
+
+type UnsweptParams struct {
+	Now      int64
+	RowCount int32
+}
+
+// Deleted videos whose objects may still be there, or there again.
+func (q *Queries) Unswept(ctx context.Context, arg UnsweptParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, unswept, arg.Now, arg.RowCount)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const video = `-- name: Video :one
-SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, event_typed, transcript, description, typed_tags FROM videos WHERE id = $1 AND recorded = TRUE AND deleted_at = 0
+SELECT id, channel, username, created_at, status, reason, prefix, recorded, processed, mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag, visibility, deleted_at, swept, failed_attempt, storyboard, sweep_again_at, stored_bytes, event_typed, transcript, description, typed_tags FROM videos WHERE id = $1 AND recorded = TRUE AND deleted_at = 0
 `
 
 func (q *Queries) Video(ctx context.Context, id string) (Video, error) {
@@ -999,6 +1316,8 @@ func (q *Queries) Video(ctx context.Context, id string) (Video, error) {
 		&i.Swept,
 		&i.FailedAttempt,
 		&i.Storyboard,
+		&i.SweepAgainAt,
+		&i.StoredBytes,
 		&i.EventTyped,
 		&i.Transcript,
 		&i.Description,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { clock, compact, hueOf, longFor, relative, span, spokenDuration, titleOf, viewers } from './format'
+import { clock, compact, hueOf, longFor, relative, span, spokenDuration, titleOf, viewers, size } from './format'
 
 describe('clock', () => {
   it.each([
@@ -73,4 +73,10 @@ it('gives an id one hue', () => {
     expect(hueOf(id)).toBeGreaterThanOrEqual(190)
     expect(hueOf(id)).toBeLessThan(370)
   }
+})
+
+it('says how much bytes are', () => {
+  expect([0, 999, 1000, 23_456_789, 999_600_000, 1_250_000_000, 4e14].map(size)).toEqual([
+    '0 bytes', '999 bytes', '1.0 kB', '23.5 MB', '1.0 GB', '1.3 GB', '400 TB',
+  ])
 })

@@ -103,3 +103,15 @@ export function hueOf(id: string): number {
   hash = Math.imul(hash ^ (hash >>> 13), 3266489917)
   return 190 + (((hash ^ (hash >>> 16)) >>> 0) % 180)
 }
+
+/** 23_456_789 -> "23.5 MB", in powers of 1000. */
+export function size(bytes: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
+  let value = Math.max(0, Number.isFinite(bytes) ? bytes : 0)
+  let unit = 0
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000
+    unit++
+  }
+  return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`
+}

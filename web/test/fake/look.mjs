@@ -26,7 +26,7 @@ const shots = [
   ['studio-live', 'casting', '/broadcast', 'cast'], ['studio-poor', 'struggling', '/broadcast', 'cast'], ['studio-lost', 'casting', '/broadcast', 'lose'], ['studio-continue', 'waiting', '/broadcast', 'camera'], ['my-channel-live', 'casting', '/my/channel', 'health'],
   ['signin', 'signedOut', '/signin'], ['signup', 'signedOut', '/signup'], ['confirm', 'signedOut', '/confirm?token=x'], ['setup', 'empty', '/setup?token=x'],
   ['my-videos', 'full', '/my/videos'], ['my-videos-empty', 'quiet', '/my/videos'], ['my-video', 'full', '/my/videos/st-m1'], ['my-video-working', 'full', '/my/videos/st-m0', 'progress'], ['my-video-failed', 'full', '/my/videos/st-m4'],
-  ['my-channel', 'full', '/my/channel'], ['admin', 'full', '/admin'], ['rules', 'full', '/admin/rules'], ['rules-one', 'full', '/admin/rules/ru-1', 'letter'], ['rules-new', 'full', '/admin/rules/new', 'badPattern'], ['events', 'full', '/admin/events', 'event'], ['replays', 'full', '/admin/events/replays'], ['replays-new', 'full', '/admin/events/replays', 'replay'], ['replays-none', 'quiet', '/admin/events/replays'], ['simulations', 'full', '/admin/simulations', 'startSecond'], ['simulations-none', 'quiet', '/admin/simulations'], ['simulations-one', 'full', '/admin/simulations/sim-3'], ['simulations-stop', 'full', '/admin/simulations/sim-3', 'stopIt'], ['not-found', 'full', '/nowhere'], ['menu', 'full', '/', 'menu'],
+  ['my-channel', 'full', '/my/channel'], ['retention', 'full', '/my/channel', 'retention'], ['retention-ask', 'full', '/my/channel', 'retentionAsk'], ['admin', 'full', '/admin'], ['rules', 'full', '/admin/rules'], ['rules-one', 'full', '/admin/rules/ru-1', 'letter'], ['rules-new', 'full', '/admin/rules/new', 'badPattern'], ['events', 'full', '/admin/events', 'event'], ['replays', 'full', '/admin/events/replays'], ['replays-new', 'full', '/admin/events/replays', 'replay'], ['replays-none', 'quiet', '/admin/events/replays'], ['simulations', 'full', '/admin/simulations', 'startSecond'], ['simulations-none', 'quiet', '/admin/simulations'], ['simulations-one', 'full', '/admin/simulations/sim-3'], ['simulations-stop', 'full', '/admin/simulations/sim-3', 'stopIt'], ['not-found', 'full', '/nowhere'], ['menu', 'full', '/', 'menu'],
   ['search', 'full', '/?q=street'], ['search-none', 'nothingFound', '/?q=zebra'], ['search-broken', 'broken', '/?q=x'], ['search-typed', 'full', '/', 'search'],
   ['edit', 'full', '/my/videos', 'edit'], ['edit-wrong', 'stubborn', '/my/videos/st-m1', 'editWrong'], ['watch-mine', 'full', '/watch/st-m1', 'saved'], ['story', 'full', '/watch/st-0', 'story'],
 ]
@@ -99,6 +99,21 @@ const actions = {
     await page.waitForTimeout(2500)
     server.say(`serverlessVideo-user-${worlds.me.id}`, { type: 'MP4ProcessingProgress', detail: { id: 'st-m0', channel_name: worlds.me.id, step: 'thumbnail', percent: 91 } })
     await page.getByText('91 %').waitFor()
+  },
+  async retention(page) {
+    await page.getByLabel('Delete recordings when they are older than').check()
+    await page.getByLabel('Delete the oldest when all take more than').check()
+    await page.getByLabel('Gigabytes').fill('')
+    await page.locator('form', { has: page.getByLabel('Gigabytes') }).evaluate((form) => (form.noValidate = true))
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByText('A number of gigabytes').waitFor()
+    await page.getByText('What is deleted cannot').scrollIntoViewIfNeeded()
+  },
+  async retentionAsk(page) {
+    await page.getByLabel('Delete recordings when they are older than').check()
+    await page.getByLabel('Days').fill('30')
+    await page.getByRole('button', { name: 'Save' }).click()
+    await page.getByRole('dialog').getByText('17 recordings with 12.9 GB').waitFor()
   },
   menu: (page) => page.click('.face'),
   async story(page) {

@@ -23,6 +23,9 @@ import type {
   Processing,
   Replay,
   ReplayInput,
+  Retention,
+  RetentionInput,
+  RetentionPreview,
   Rule,
   RuleInput,
   RuleTargets,
@@ -138,6 +141,11 @@ export const api = {
   /** Ends my broadcast, also while it waits for its sender. */
   endBroadcast: () => call<void>('DELETE', '/api/channel/live'),
   health: () => call<Health>('GET', '/api/channel/health'),
+  retention: (channel: string) => call<Retention>('GET', `/api/channel/${seg(channel)}/retention`),
+  /** What would be deleted at once. */
+  previewRetention: (channel: string, input: RetentionInput) =>
+    call<RetentionPreview>('GET', `/api/channel/${seg(channel)}/retention/preview` + query({ ...input })),
+  setRetention: (channel: string, input: RetentionInput) => call<Retention>('PUT', `/api/channel/${seg(channel)}/retention`, input),
   rotateKey: () => call<OwnChannel>('POST', '/api/channel/rotate-key'),
   myVideos: (offset?: string, limit = 24) => call<Page<Video>>('GET', '/api/channel/videos' + query({ offset, limit })),
   react: (channel: string, type: string, x: number, y: number) =>

@@ -400,6 +400,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/channel/{id}/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a channel keeps of its recordings, for its owner or an admin */
+        get: operations["get-retention"];
+        /**
+         * Choose what a channel keeps of its recordings, by its owner or an admin
+         * @description What it does not keep is deleted soon, for good, the oldest first; never what is live or processed. Ask for the preview first.
+         */
+        put: operations["set-retention"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/channel/{id}/retention/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many recordings a channel would lose now by keeping so much, for its owner or an admin */
+        get: operations["preview-retention"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/channel/{id}/videos": {
         parameters: {
             query?: never;
@@ -1833,6 +1871,57 @@ export interface components {
              */
             withdrawn: number;
         };
+        Retention: {
+            /**
+             * Format: int64
+             * @description what they take with all their files, as far as it is counted
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description while all recordings with their files take more, the oldest is deleted; 0: no limit
+             */
+            keepBytes: number;
+            /**
+             * Format: int64
+             * @description recordings that ended longer ago are deleted; 0: no limit
+             */
+            keepDays: number;
+            /**
+             * Format: int64
+             * @description videos that the channel has
+             */
+            recordings: number;
+        };
+        RetentionInput: {
+            /**
+             * Format: int64
+             * @description while all recordings with their files take more, the oldest is deleted; 0: no limit
+             */
+            keepBytes: number;
+            /**
+             * Format: int64
+             * @description recordings that ended longer ago are deleted; 0: no limit
+             */
+            keepDays: number;
+        };
+        RetentionPreview: {
+            /**
+             * Format: int64
+             * @description what they take
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description videos that would stay
+             */
+            left: number;
+            /**
+             * Format: int64
+             * @description videos that would be deleted at once
+             */
+            recordings: number;
+        };
         Retry: {
             /** @description one of the flow's retry.from; left out: where it stopped, or with what did not pass */
             from?: string;
@@ -3102,6 +3191,108 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retention"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "set-retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetentionInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Retention"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "preview-retention": {
+        parameters: {
+            query?: {
+                /** @description as when it is set */
+                keepDays?: number;
+                /** @description as when it is set */
+                keepBytes?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionPreview"];
+                };
             };
             /** @description What went wrong */
             default: {

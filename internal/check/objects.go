@@ -1,0 +1,143 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/blob"
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+)
+
+// group is all objects below one prefix.
+type group struct {
+	prefix         string // with a slash at its end
+	video, channel string // whose it is by its place; the channel of recordings alone
+	objects        int
+	bytes          int64
+	newest         time.Time
+}
+
+// groupOf says by an object's key to which group it belongs: recordings lie below
+// recordings/{channel}/{stream}/, what is made of them, also by plugins, below
+// videos/{video}/. All else is grouped by the first part of its key.
+func groupOf(key string) group {
+	parts := strings.SplitN(key, "/", 4)
+	switch {
+	case parts[0] == "videos" && len(parts) > 2 && isID(parts[1]):
+		return group{prefix: path.Join(parts[:2]...) + "/", video: parts[1]}
+	case parts[0] == "recordings" && len(parts) > 3 && isID(parts[1]) && isID(parts[2]):
+		return group{prefix: path.Join(parts[:3]...) + "/", video: parts[2], channel: parts[1]}
+	case len(parts) > 1:
+		return group{prefix: parts[0] + "/"}
+	}
+	return group{prefix: key}
+}
+
+func isID(s string) bool { return s != "" && len(s) <= 128 && event.Token(s) == s }
+
+// walk groups all objects.
+func (c *checker) walk(ctx context.Context, report *Report) error {
+	c.groups = map[string]*group{}
+	return c.needs.Objects.Walk(ctx, "", func(o blob.Info) error {
+		g := groupOf(o.Key)
+		known := c.groups[g.prefix]
+		if known == nil {
+			known = &g
+			c.groups[g.prefix] = known
+		}
+		known.objects++
+		known.bytes += o.Size
+		if o.ModTime.After(known.newest) {
+			known.newest = o.ModTime
+		}
+		report.Objects++
+		report.Bytes += o.Size
+		if report.Objects%10_000 == 0 {
+			c.progress(fmt.Sprintf("%d objects looked at", report.Objects))
+		}
+		return nil
+	})
+}
+
+// checkObjects finds objects without an owner.
+func (c *checker) checkObjects(ctx context.Context) {
+	for _, g := range c.groups {
+		if g.newest.After(c.before) {
+			continue // perhaps it is being made
+		}
+		f := Finding{Video: g.video, Prefix: g.prefix, Objects: g.objects, Bytes: g.bytes}
+		entry, listed := c.videos[g.video]
+		stream, streamed := c.streams[g.video]
+		switch {
+		case g.video == "":
+			f.Kind, f.What = UnknownObjects, "Nobody keeps objects in this place. They are left alone: look at them, and remove them by hand."
+		case listed && entry.DeletedAt > 0:
+			if entry.DeletedAt > c.before.UnixMilli() || !entry.Swept {
+				continue // it is being deleted, or an unfinished deletion
+			}
+			f.Kind, f.What = DeletedObjects, "These are left of a video that was deleted."
+			f.Repair, f.mend = "delete the objects", c.deleteAll(g.prefix)
+		case listed && (entry.Recorded || g.channel == ""):
+			continue
+		case g.channel == "":
+			if streamed {
+				continue // its video comes with its recording's end
+			}
+			f.Kind, f.What = OrphanObjects, "No video of this id is known."
+			f.Repair, f.mend = "delete the objects", c.deleteAll(g.prefix)
+		case streamed && !stream.Over:
+			continue // live, or its recording is being stored
+		default:
+			f = c.lostRecording(ctx, f, *g)
+		}
+		c.add(f)
+	}
+}
+
+// lostRecording is a recording that the catalogue does not have. It may be whole,
+// so it is never deleted: it becomes a video.
+func (c *checker) lostRecording(ctx context.Context, f Finding, g group) Finding {
+	if _, err := c.needs.Streams.Whole(ctx, g.channel, g.video); err != nil {
+		f.Kind, f.What = OrphanObjects, "No video of this id is known, and without a segment it cannot become one."
+		f.Repair, f.mend = "delete the objects", c.deleteAll(g.prefix)
+		return f
+	}
+	f.Kind, f.What = OrphanRecording, "This recording has no video."
+	f.Repair = "recover it: say Recording End anew, by which it becomes a video"
+	f.mend = func(ctx context.Context) error {
+		return c.beginAnew(ctx, g.channel, g.video, c.needs.Processing, c.needs.Plugins)
+	}
+	return f
+}
+
+// beginAnew says Recording End once more, when what services keep of an earlier
+// time is forgotten: they would take it for done.
+func (c *checker) beginAnew(ctx context.Context, channel, stream string, workers ...Worker) error {
+	if _, err := c.needs.Streams.Whole(ctx, channel, stream); err != nil {
+		return err
+	}
+	for _, w := range workers {
+		if err := w.Renew(ctx, stream); err != nil {
+			return err
+		}
+	}
+	return c.needs.Streams.EndAgain(ctx, channel, stream)
+}
+
+// deleteAll deletes what lies below a prefix.
+func (c *checker) deleteAll(prefix string) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		objects, err := c.needs.Objects.List(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		keys := make([]string, len(objects))
+		for i, o := range objects {
+			keys[i] = o.Key
+		}
+		return c.needs.Objects.Delete(ctx, keys...)
+	}
+}

@@ -1,0 +1,118 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dbos-inc/dbos-transact-golang/dbos"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+)
+
+// letGo is how long Forget waits for a run that it has cancelled.
+const letGo = 10 * time.Second
+
+// IDs returns the ids of all flows that begin with prefix. Unlike List it also
+// works before Start, for commands on a folder at rest.
+func (e *Engine) IDs(ctx context.Context, prefix string) ([]string, error) {
+	if err := errors.Join(ctx.Err(), e.opened()); err != nil {
+		return nil, err
+	}
+	const page = 1000
+	var ids []string
+	for {
+		rows, err := e.list(ctx, []dbos.ListWorkflowsOption{
+			dbos.WithFilterWorkflowIDPrefix(prefix), dbos.WithFilterLimit(page), dbos.WithFilterOffset(len(ids)),
+			dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false),
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			ids = append(ids, row.ID)
+		}
+		if len(rows) < page {
+			return ids, nil
+		}
+	}
+}
+
+// Attempts returns the ids of the flow id and of its later attempts, which are
+// called id.2 and so on.
+func (e *Engine) Attempts(ctx context.Context, id string) ([]string, error) {
+	found, err := e.IDs(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var own []string
+	for _, f := range found {
+		if f == id || strings.HasPrefix(f, id+".") {
+			own = append(own, f)
+		}
+	}
+	return own, nil
+}
+
+// Forget ends flows for good and removes what is kept of them: inputs, results
+// of steps, outcomes. A run on this node has let go when it returns, or has had
+// 10 s for it; one on another node sees it with its next step. Flows that are not
+// there are no error. It works before Start too, when no flow runs.
+func (e *Engine) Forget(ctx context.Context, ids ...string) error {
+	if err := errors.Join(ctx.Err(), e.opened()); err != nil {
+		return err
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	for _, id := range ids {
+		if e.ready() != nil {
+			break // nothing runs
+		}
+		if err := e.Cancel(ctx, id); err != nil && errs.CodeOf(err) != errs.NotFound {
+			return err
+		}
+		e.awaitRuns(ctx, id)
+	}
+	dc, done := e.client(ctx)
+	defer done()
+	if err := dbos.DeleteWorkflows(dc, ids); err != nil && !errors.Is(err, dbos.ErrNonExistentWorkflow) {
+		return fmt.Errorf("forgetting the flows %s: %w", strings.Join(ids, ", "), err)
+	}
+	return nil
+}
+
+// awaitRuns waits until no run of a flow is left on this node.
+func (e *Engine) awaitRuns(ctx context.Context, id string) {
+	limit := time.After(letGo)
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for {
+		e.mu.Lock()
+		running := len(e.active[id])
+		e.mu.Unlock()
+		if running == 0 {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-limit:
+			e.log.Warn("a cancelled flow does not let go", "id", id)
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// opened returns what callers get after Shutdown.
+func (e *Engine) opened() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped {
+		return errs.New(errs.Unavailable, "the workflow engine is not running")
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package pluginmanager
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/flow"
+	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager/sqlc"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+)
+
+// Kept is what the plugin manager keeps of videos: lifecycles, tasks, answers,
+// flows and their receipts. It works on a folder at rest too, with an engine that
+// is not started.
+type Kept struct {
+	db    *store.DB
+	flows *flow.Engine
+}
+
+// NewKept returns what is kept in a database and an engine.
+func NewKept(db *store.DB, flows *flow.Engine) *Kept { return &Kept{db, flows} }
+
+// Videos calls fn with the ids of all videos that something is kept of; some come
+// twice.
+func (k *Kept) Videos(ctx context.Context, fn func(videoID string)) error {
+	const batch = 1000
+	after := ""
+	for {
+		ids, err := sqlc.New(k.db.Read()).LifecycleVideos(ctx, sqlc.LifecycleVideosParams{After: after, RowCount: batch})
+		if err != nil {
+			return fmt.Errorf("reading the lifecycles: %w", err)
+		}
+		for _, row := range ids {
+			after = row.FlowID
+			fn(row.VideoID)
+		}
+		if len(ids) < batch {
+			break
+		}
+	}
+	flows, err := k.flows.IDs(ctx, flowPrefix)
+	for _, f := range flows {
+		videoID, _, _ := strings.Cut(strings.TrimPrefix(f, flowPrefix), ".") // an id of a video has no dot
+		fn(videoID)
+	}
+	return err
+}
+
+// Forget ends a video's lifecycle and removes all that is kept of it. Plugins that
+// still answer find their task gone. It may run again.
+func (k *Kept) Forget(ctx context.Context, videoID string) error {
+	flows, err := k.flows.Attempts(ctx, flowPrefix+videoID)
+	if err != nil {
+		return err
+	}
+	err = k.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		q := sqlc.New(tx)
+		// The tasks first, locked: an answer that is being taken has its row by then.
+		if err := q.LockTasksOfVideo(ctx, videoID); err != nil {
+			return fmt.Errorf("locking the tasks of video %s: %w", videoID, err)
+		}
+		if err := q.RemoveAnswers(ctx, videoID); err != nil {
+			return fmt.Errorf("removing the answers to video %s: %w", videoID, err)
+		}
+		if err := q.RemoveTasks(ctx, videoID); err != nil {
+			return fmt.Errorf("removing the tasks of video %s: %w", videoID, err)
+		}
+		if err := q.RemoveLifecycles(ctx, videoID); err != nil {
+			return fmt.Errorf("removing the lifecycle of video %s: %w", videoID, err)
+		}
+		for _, f := range flows {
+			if err := tx.ForgetFlow(ctx, f); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return k.flows.Forget(ctx, flows...)
+}
+
+// Renew is Forget for a video whose lifecycle is to run from its beginning: what was
+// said in the one before is forgotten, too, as it is said anew under the same ids.
+func (k *Kept) Renew(ctx context.Context, videoID string) error {
+	flowID := flowPrefix + videoID
+	tasks, err := sqlc.New(k.db.Read()).TasksOfFlow(ctx, flowID)
+	if err != nil {
+		return fmt.Errorf("reading the tasks of video %s: %w", videoID, err)
+	}
+	events := []string{completeID(flowID)}
+	for _, t := range tasks {
+		events = append(events, invocationID(flowID, t.Hook, t.Plugin, t.Attempt))
+	}
+	err = k.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.ForgetEvents(ctx, events...) })
+	if err != nil {
+		return err
+	}
+	return k.Forget(ctx, videoID)
+}
+
+// videoDeleted hears VideoDeleted. It needs no receipt: it may do its work again.
+func (s *Service) videoDeleted(ctx context.Context, e event.Envelope) error {
+	var d event.VideoDeleted
+	if err := e.Decode(&d); err != nil || d.ID == "" {
+		s.log.Error("a VideoDeleted that cannot be understood", "event", e.ID, "err", err)
+		return nil
+	}
+	return s.kept.Forget(ctx, d.ID)
+}

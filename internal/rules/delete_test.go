@@ -1,0 +1,60 @@
+package rules_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/rules"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
+	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
+)
+
+// Deliveries hold what was said of a video: they go with it, but for the news that
+// it is deleted.
+func TestDeletedVideo(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		catalogue := &videos{}
+		cfg := quick(db)
+		cfg.Videos = catalogue
+		r := newRig(t, cfg) // whose worker does not run: deliveries wait
+		rule, err := r.Add(context.Background(), rules.RuleInput{
+			Name: "all", Enabled: true, Pattern: `{"source":[{"prefix":"serverlessVideo."}]}`, Target: rules.RuleTarget{Type: "log"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		about := func(id string) []event.Envelope {
+			return []event.Envelope{
+				event.New(event.MP4ProcessingStarted{ChannelName: "alice", ID: id}),
+				event.New(event.PluginInvocation{Hook: "preValidate", Plugin: "p", Video: event.PluginVideo{ID: id, Channel: "alice"}, TaskToken: "x"}),
+				event.New(event.VideoStatusUpdated{Lifecycle: event.Lifecycle{ID: id, ChannelName: "alice"}, Status: event.StatusValid, Title: "of st-10"}),
+			}
+		}
+		r.hear(about("st-1")...)
+		r.hear(about("st-10")...)
+		// It names the other one, and is not about it.
+		r.hear(event.New(event.PluginFailed{ID: "st-10", ChannelName: "alice", Message: `"st-1"`}))
+		catalogue.deleted.Store("st-1", true)
+		deleted := event.New(event.VideoDeleted{ChannelName: "alice", ID: "st-1"})
+		r.hear(deleted)
+		r.hear(about("st-1")...) // late
+		r.hear(deleted)
+		var left []string
+		for _, d := range r.deliveries(rule, "") {
+			left = append(left, d.DetailType)
+		}
+		if len(left) != 5 {
+			t.Errorf("left are %v, want the 4 of the other video and VideoDeleted", left)
+		}
+		var ids []string
+		if err := rules.NewKept(db).Videos(context.Background(), func(id string) { ids = append(ids, id) }); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range ids {
+			if id != "st-10" {
+				t.Errorf("something is kept of %s", id)
+			}
+		}
+	})
+}
