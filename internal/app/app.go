@@ -91,7 +91,7 @@ func (a *App) openEngines(ctx context.Context) error {
 	}
 	a.closeLast("the bus", func() error { return a.bus.Close(context.Background()) })
 	a.realtime.set(a.bus)
-	a.flows, err = flow.Open(ctx, flow.Config{Path: a.folder.flowDB(), NodeID: a.nodeID, Logger: a.log})
+	a.flows, err = flow.Open(ctx, flow.Config{Path: a.folder.flowDB(), URL: a.cfg.Database.URL, NodeID: a.nodeID, Logger: a.log})
 	if err != nil {
 		return err
 	}

@@ -60,10 +60,11 @@ func TestEverySettingEveryWay(t *testing.T) {
 		"streaming.thumbnail_every": {"0s", "30s", "2m0s"},
 		"ice_servers":               {"stun:f.com:1,turn:u:p@g.com:2", "stun:e.com:1", "turns:u:p:w@a.com:2"},
 		"bus.listen":                {":1", ":2", ":3"},
+		"database.url":              {"postgres://f/f", "postgres://e/e", "postgres://a/a"},
 		"rules.allow_networks":      {"10.0.0.0/8", "fd00::/8,10.0.0.0/8", "127.0.0.1/32"},
 		"plugins":                   {"f.json=ffffffffffffffff", "e.json=eeeeeeeeeeeeeeee,g.json=ggggggggggggggg=", "a.json=aaaaaaaaaaaaaaaa"},
 	}
-	refused := map[string]bool{"config": true, "bus.url": true, "database.url": true}
+	refused := map[string]bool{"config": true, "bus.url": true}
 	for _, s := range config.Settings() {
 		if refused[s.Key] {
 			continue

@@ -1,16 +1,12 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
 	"runtime"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -23,9 +19,6 @@ type dialect struct {
 	collided func(error) bool // the transaction may succeed when tried again
 	isUnique func(error) bool
 }
-
-// schema is the PostgreSQL schema of all services' tables.
-const schema = "app"
 
 func (db *DB) openSQLite(path string) error {
 	write, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate"))
@@ -60,42 +53,6 @@ func sqliteUnique(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) &&
 		(e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
-}
-
-func (db *DB) openPostgres(ctx context.Context, dsn string) error {
-	cfg, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return fmt.Errorf("the database URL: %w", err)
-	}
-	cfg.RuntimeParams["search_path"] = schema
-	pool := stdlib.OpenDB(*cfg)
-	pool.SetMaxOpenConns(16)
-	if _, err := pool.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+schema); err != nil {
-		return errors.Join(fmt.Errorf("connecting to the database: %w", err), pool.Close())
-	}
-	db.write, db.read = pool, pool
-	db.dialect = dialect{goose: goose.DialectPostgres, folder: "postgres", collided: postgresCollided, isUnique: postgresUnique}
-	return nil
-}
-
-func postgresCollided(err error) bool {
-	// 40001 serialization_failure, 40P01 deadlock_detected.
-	return hasSQLState(err, "40001", "40P01")
-}
-
-func postgresUnique(err error) bool { return hasSQLState(err, "23505") }
-
-func hasSQLState(err error, states ...string) bool {
-	var e *pgconn.PgError
-	if !errors.As(err, &e) {
-		return false
-	}
-	for _, s := range states {
-		if e.Code == s {
-			return true
-		}
-	}
-	return false
 }
 
 // IsUnique says whether err is a violated primary key or unique index. On

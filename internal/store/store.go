@@ -26,6 +26,11 @@ var migrations embed.FS
 type Config struct {
 	Path string
 	URL  string
+	// Node is who works on a PostgreSQL database: while it is open no other
+	// node may open it. Nobody is kept out when it is empty. A SQLite file is
+	// guarded by the lock of its data folder.
+	Node   string
+	Logger *slog.Logger // of the claim that Node has; none when nil
 }
 
 // DB is the open database with all services' tables.
@@ -34,6 +39,7 @@ type DB struct {
 	dialect     dialect
 	sequence    *id.Sequence
 	wake        chan struct{}
+	claim       *claim // nil when nobody is kept out
 }
 
 // Open opens the database, making it if it is a file that does not exist, and
@@ -49,14 +55,22 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := db.migrate(ctx); err != nil {
+	prepare := db.migrate
+	if cfg.URL != "" && cfg.Node != "" {
+		prepare = func(ctx context.Context) error { return db.takeAndMigrate(ctx, cfg) }
+	}
+	if err := prepare(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
 
-// Close closes the database.
+// Close closes the database, and lets other nodes have it.
 func (db *DB) Close() error {
+	return errors.Join(db.claim.release(), db.closeConnections())
+}
+
+func (db *DB) closeConnections() error {
 	if db.read == db.write {
 		return db.write.Close()
 	}

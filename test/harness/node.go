@@ -28,7 +28,7 @@ const Patience = 60 * time.Second
 type Node struct {
 	Dir string   // data folder
 	URL string   // of plain HTTP, without a slash at the end
-	Env []string // added to the environment of the next start, as NAME=value
+	Env []string // added to the environment of the next start and of commands, as NAME=value
 
 	t      testing.TB
 	binary string
@@ -58,6 +58,12 @@ func New(t testing.TB, args ...string) *Node {
 		}
 	})
 	return n
+}
+
+// UseDatabase lets the node, and commands on its folder, work on a PostgreSQL
+// database (storetest.PostgresURL makes one) instead of files.
+func (n *Node) UseDatabase(url string) {
+	n.Env = append(n.Env, "SERVERLESSVIDEO_DATABASE_URL="+url)
 }
 
 // Start is New and Start in one.
@@ -162,6 +168,7 @@ func (n *Node) Command(stdin string, args ...string) (stdout string, err error) 
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, n.binary, args...)
+	cmd.Env = append(os.Environ(), n.Env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
