@@ -18,6 +18,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 // Config says how the bus works. Zero values mean the defaults given.
@@ -41,7 +43,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	setDefault(&c.MaxBytes, 1<<30)
 	setDefault(&c.AckWait, 30*time.Second)
-	setDefault(&c.Tries, 20)
+	setDefault(&c.Tries, failpoint.Int("bus.tries", 20))
 	setDefault(&c.RetryFirst, 250*time.Millisecond)
 	setDefault(&c.RetryMax, time.Minute)
 	setDefault(&c.HandleTimeout, 10*time.Minute)

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 // read returns the event of a message. Who may publish on which subject is the
@@ -43,7 +44,9 @@ func (c *consumer) receive(msg jetstream.Msg) {
 		c.failed(msg, e, err)
 		return
 	}
+	failpoint.Pass("consumer.handled", c.Name, e.DetailType)
 	c.settle(msg.Ack())
+	failpoint.Pass("consumer.acked", c.Name, e.DetailType)
 }
 
 // settle logs an answer that did not go out. The event is delivered again, and
@@ -70,6 +73,9 @@ func (c *consumer) call(msg jetstream.Msg, e event.Envelope) (err error) {
 		cancel()
 		<-alive
 	}()
+	if err := failpoint.Fail("consumer.handle", c.Name, e.Subject()); err != nil {
+		return err
+	}
 	return c.Handle(ctx, e)
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 	"github.com/serverlessvideo/serverlessvideo/internal/rules/sqlc"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
@@ -124,7 +125,9 @@ func (w *worker) end(rule string, failed bool) {
 
 func (w *worker) try(r sqlc.Rule, d sqlc.RuleDelivery) {
 	began := time.Now()
+	failpoint.Pass("delivery.send")
 	o := w.s.send(w.trying, r, d)
+	failpoint.Pass("delivery.sent")
 	defer func() {
 		w.end(r.ID, o.err != "")
 		w.s.look() // there is room now
@@ -138,6 +141,7 @@ func (w *worker) try(r sqlc.Rule, d sqlc.RuleDelivery) {
 		// It is made again when its lease ends: at least once.
 		w.s.log.Error("rules: a try could not be noted", "rule", r.Name, "delivery", d.ID, "err", err)
 	}
+	failpoint.Pass("delivery.recorded")
 }
 
 // claim takes up to n due deliveries of a rule, which no other node tries until

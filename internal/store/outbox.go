@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 // Emit says events with the transaction: they reach the bus, soon after the
@@ -27,6 +28,7 @@ func (tx *Tx) Emit(ctx context.Context, events ...event.Envelope) error {
 			return fmt.Errorf("writing %s to the outbox: %w", e.DetailType, err)
 		}
 		tx.emitted = true
+		failpoint.Pass("emit")
 	}
 	return nil
 }
@@ -102,6 +104,7 @@ func (r *Relay) Drain(ctx context.Context) error {
 		if err := r.DB.deletePublished(ctx, published); err != nil {
 			return err
 		}
+		failpoint.Pass("relay.deleted")
 		if failure != nil {
 			return failure
 		}
@@ -121,9 +124,11 @@ func (r *Relay) publish(ctx context.Context, rows []waitingRow) (published []str
 			published = append(published, row.seq)
 			continue
 		}
+		failpoint.Pass("relay.publish")
 		if err := r.Publish(ctx, e); err != nil {
 			return published, fmt.Errorf("publishing %s %s: %w", e.DetailType, e.ID, err)
 		}
+		failpoint.Pass("relay.published")
 		published = append(published, row.seq)
 	}
 	return published, nil

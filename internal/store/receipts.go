@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 // Once runs fn for the first delivery of an event to a consumer, in one
@@ -17,6 +19,7 @@ func (db *DB) Once(ctx context.Context, consumer, eventID string, fn func(ctx co
 		if err != nil || !first {
 			return err
 		}
+		failpoint.Pass("receipt")
 		return fn(ctx, tx)
 	})
 }

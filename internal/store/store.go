@@ -15,6 +15,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 )
 
@@ -131,10 +132,14 @@ func (db *DB) tryTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 	if err := fn(ctx, tx); err != nil {
 		return err
 	}
+	if tx.emitted {
+		failpoint.Pass("outbox.commit")
+	}
 	if err := raw.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
 	if tx.emitted {
+		failpoint.Pass("outbox.committed")
 		db.Wake()
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
@@ -92,6 +93,7 @@ func (s *Service) sweep(ctx context.Context, videoID string) error {
 			return err
 		}
 	}
+	failpoint.Pass("sweep.removed")
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return sqlc.New(tx).MarkSwept(ctx, sqlc.MarkSweptParams{ID: v.ID, DeletedAt: v.DeletedAt})
 	})
