@@ -91,6 +91,9 @@ func (a *App) openEngines(ctx context.Context) error {
 	}
 	a.closeLast("the bus", func() error { return a.bus.Close(context.Background()) })
 	a.realtime.set(a.bus)
+	if err := a.registry.Register(a.bus.Metrics()); err != nil {
+		return err
+	}
 	a.flows, err = flow.Open(ctx, flow.Config{Path: a.folder.flowDB(), URL: a.cfg.Database.URL, NodeID: a.nodeID, Logger: a.log})
 	if err != nil {
 		return err

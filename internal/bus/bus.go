@@ -42,7 +42,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	setDefault(&c.MaxBytes, 1<<30)
-	setDefault(&c.AckWait, 30*time.Second)
+	setDefault(&c.AckWait, time.Duration(failpoint.Int("bus.ack_wait_s", 30))*time.Second)
 	setDefault(&c.Tries, failpoint.Int("bus.tries", 20))
 	setDefault(&c.RetryFirst, 250*time.Millisecond)
 	setDefault(&c.RetryMax, time.Minute)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 const (
@@ -68,6 +69,9 @@ func (b *Bus) publish(ctx context.Context, msg *nats.Msg) error {
 func (b *Bus) publishOnce(ctx context.Context, msg *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, publishAttempt)
 	defer cancel()
+	if failpoint.Fail("bus.restart") != nil {
+		b.server.restart()
+	}
 	_, err := b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 	return err
 }

@@ -32,26 +32,58 @@ type embedded struct {
 	cfg      Config
 	password string // of the bus itself, made at each start
 	log      *serverLog
-	srv      *server.Server
+
+	mu      sync.Mutex // guards srv, which only restart changes
+	srv     *server.Server
+	plugins []Plugin
 }
 
 func startServer(cfg Config) (*embedded, error) {
 	e := &embedded{cfg: cfg, password: rand.Text(), log: &serverLog{log: cfg.Logger}}
-	opts, err := e.options(nil)
+	return e, e.start()
+}
+
+func (e *embedded) start() error {
+	opts, err := e.options(e.plugins)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if e.srv, err = server.NewServer(opts); err != nil {
-		return nil, fmt.Errorf("making the bus server: %w", err)
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		return fmt.Errorf("making the bus server: %w", err)
 	}
-	e.srv.SetLoggerV2(e.log, false, false, false)
-	e.srv.Start()
+	srv.SetLoggerV2(e.log, false, false, false)
+	srv.Start()
+	e.mu.Lock()
+	e.srv = srv
+	e.mu.Unlock()
 	// A port that is taken is said before Start returns.
-	if e.log.fatal() == nil && e.srv.ReadyForConnections(startTimeout) {
-		return e, nil
+	if e.log.fatal() == nil && srv.ReadyForConnections(startTimeout) {
+		return nil
 	}
 	e.shutDown()
-	return nil, errors.Join(errors.New("the bus server did not start"), e.log.fatal())
+	return errors.Join(errors.New("the bus server did not start"), e.log.fatal())
+}
+
+func (e *embedded) server() *server.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.srv
+}
+
+// InProcessConn implements nats.InProcessConnProvider with the server that runs
+// now.
+func (e *embedded) InProcessConn() (net.Conn, error) { return e.server().InProcessConn() }
+
+// restart ends the server as a crash of it would and starts it on the same
+// folder; clients come back by themselves. Only tests want that.
+func (e *embedded) restart() {
+	e.log.Warnf("it is restarted, as a failpoint says")
+	e.server().Shutdown()
+	e.server().WaitForShutdown()
+	if err := e.start(); err != nil {
+		e.log.Errorf("it does not come back: %v", err)
+	}
 }
 
 // options are the server's, with the credentials of the plugins.
@@ -133,22 +165,23 @@ func (e *embedded) reload(plugins []Plugin) error {
 		if err != nil {
 			return err
 		}
-		if err := e.srv.ReloadOptions(opts); err != nil {
+		if err := e.server().ReloadOptions(opts); err != nil {
 			return fmt.Errorf("changing the plugins of the bus: %w", err)
 		}
 	}
+	e.plugins = plugins
 	return nil
 }
 
 func (e *embedded) clientOptions() []nats.Option {
-	return []nats.Option{nats.InProcessServer(e.srv), nats.UserInfo(ownUser, e.password)}
+	return []nats.Option{nats.InProcessServer(e), nats.UserInfo(ownUser, e.password)}
 }
 
 func (e *embedded) addr() string {
 	if e.cfg.Listen == "" {
 		return ""
 	}
-	if a, ok := e.srv.Addr().(*net.TCPAddr); ok {
+	if a, ok := e.server().Addr().(*net.TCPAddr); ok {
 		return a.String()
 	}
 	return ""
@@ -156,10 +189,10 @@ func (e *embedded) addr() string {
 
 func (e *embedded) shutDown() {
 	if e.cfg.Listen != "" {
-		e.srv.LameDuckShutdown()
+		e.server().LameDuckShutdown()
 	}
-	e.srv.Shutdown()
-	e.srv.WaitForShutdown()
+	e.server().Shutdown()
+	e.server().WaitForShutdown()
 }
 
 // serverLog passes the server's log on. Its notices are for its developers.

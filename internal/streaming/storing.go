@@ -52,6 +52,12 @@ func (s *Service) settle(ctx context.Context, channel, id string) error {
 		return err
 	}
 	sum := rec.Summary()
+	if !rec.HasMedia() {
+		if err := s.removeRemains(ctx, prefix); err != nil {
+			s.waits(id)
+			return err
+		}
+	}
 	did, err := s.endRecording(ctx, id, channel, sum)
 	if err != nil {
 		s.waits(id)
@@ -69,6 +75,21 @@ func (s *Service) settle(ctx context.Context, channel, id string) error {
 		s.log.Info("recording ended", attrs...)
 	}
 	return nil
+}
+
+// removeRemains removes what lies in the store of a recording that has no media,
+// and so becomes no video that could be deleted: the description of a first
+// segment, when the server was killed before the segment followed.
+func (s *Service) removeRemains(ctx context.Context, prefix string) error {
+	remains, err := s.needs.Objects.List(ctx, prefix+"/")
+	if err != nil {
+		return err
+	}
+	keys := make([]string, len(remains))
+	for i, o := range remains {
+		keys[i] = o.Key
+	}
+	return s.needs.Objects.Delete(ctx, keys...)
 }
 
 // waits notes that a stream is over and its recording is not.

@@ -142,7 +142,7 @@ func TestOutboxSurvivesKill(t *testing.T) {
 	storetest.EachConfig(t, func(t *testing.T, cfg store.Config) {
 		dir := t.TempDir()
 		var acknowledged int64
-		for range rounds() {
+		for range rounds(6) {
 			acknowledged = max(acknowledged, killOnce(t, dir, cfg))
 		}
 		if acknowledged == 0 {
@@ -150,14 +150,6 @@ func TestOutboxSurvivesKill(t *testing.T) {
 		}
 		check(t, dir, cfg, acknowledged)
 	})
-}
-
-// rounds is 6, or what CRASH_ROUNDS says.
-func rounds() int {
-	if n, err := strconv.Atoi(os.Getenv("CRASH_ROUNDS")); err == nil {
-		return n
-	}
-	return 6
 }
 
 // killOnce runs a child, kills it some time after its first commit, and returns

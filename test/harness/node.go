@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -60,6 +59,9 @@ func New(t testing.TB, args ...string) *Node {
 	return n
 }
 
+// UseBinary lets the node run another build of the program (Build makes one).
+func (n *Node) UseBinary(path string) { n.binary = path }
+
 // UseDatabase lets the node, and commands on its folder, work on a PostgreSQL
 // database (storetest.PostgresURL makes one) instead of files.
 func (n *Node) UseDatabase(url string) {
@@ -77,6 +79,20 @@ func Start(t testing.TB, args ...string) *Node {
 // Start starts the program and waits until it is ready.
 func (n *Node) Start() {
 	n.t.Helper()
+	n.Launch()
+	Eventually(n.t, "the node is ready", func() error {
+		select {
+		case <-n.exited:
+			n.t.Fatalf("the node ended at its start:\n%s", n.Log())
+		default:
+		}
+		return n.Ready()
+	})
+}
+
+// Launch starts the program and does not wait for it.
+func (n *Node) Launch() {
+	n.t.Helper()
 	n.cmd = exec.Command(n.binary, n.args...)
 	n.cmd.Env = append(os.Environ(), n.Env...)
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
@@ -88,17 +104,13 @@ func (n *Node) Start() {
 		_ = cmd.Wait()
 		close(exited)
 	}(n.cmd, n.exited)
-	Eventually(n.t, "the node is ready", func() error {
-		select {
-		case <-n.exited:
-			n.t.Fatalf("the node ended at its start:\n%s", n.Log())
-		default:
-		}
-		return n.ready()
-	})
 }
 
-func (n *Node) ready() error {
+// Exited is closed when the program that was started last has ended.
+func (n *Node) Exited() <-chan struct{} { return n.exited }
+
+// Ready returns why the program cannot serve now, nil when it can.
+func (n *Node) Ready() error {
 	resp, err := http.Get(n.URL + "/readyz")
 	if err != nil {
 		return err
@@ -254,12 +266,6 @@ func freeUDPPort(t testing.TB) string {
 	return port
 }
 
-var build struct {
-	once sync.Once
-	path string
-	err  error
-}
-
 // Binary returns the program: the one that TEST_BINARY names,
 // which `make test` has built with the web app, else one built now.
 func Binary(t testing.TB) string {
@@ -267,22 +273,37 @@ func Binary(t testing.TB) string {
 	if path := os.Getenv("TEST_BINARY"); path != "" {
 		return path
 	}
-	build.once.Do(func() {
-		dir, err := os.MkdirTemp("", "serverlessvideo-test-*")
-		if err != nil {
-			build.err = err
-			return
-		}
-		build.path = filepath.Join(dir, "serverlessvideo")
-		out, err := exec.Command("go", "build", "-o", build.path, "github.com/serverlessvideo/serverlessvideo/cmd/serverlessvideo").CombinedOutput()
-		if err != nil {
-			build.err = errors.Join(err, errors.New(string(out)))
-		}
-	})
-	if build.err != nil {
-		t.Fatal(build.err)
+	return Build(t)
+}
+
+var builds struct {
+	mu    sync.Mutex
+	paths map[string]string // by flags
+}
+
+// Build builds the program with flags of `go build`, once in a test process.
+func Build(t testing.TB, flags ...string) string {
+	t.Helper()
+	builds.mu.Lock()
+	defer builds.mu.Unlock()
+	key := strings.Join(flags, " ")
+	if path := builds.paths[key]; path != "" {
+		return path
 	}
-	return build.path
+	dir, err := os.MkdirTemp("", "serverlessvideo-test-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "serverlessvideo")
+	args := append(append([]string{"build"}, flags...), "-o", path, "github.com/serverlessvideo/serverlessvideo/cmd/serverlessvideo")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if builds.paths == nil {
+		builds.paths = map[string]string{}
+	}
+	builds.paths[key] = path
+	return path
 }
 
 type syncBuffer struct {
