@@ -41,6 +41,10 @@ func Fail(name string, of ...string) error {
 		case Delay:
 			d, _ := time.ParseDuration(a.Text) // Parse has looked at it
 			time.Sleep(d)
+		case Jump:
+			d, _ := time.ParseDuration(a.Text)
+			fmt.Fprintf(os.Stderr, "failpoint %s: the clock jumps by %s\n", name, d)
+			jump(d)
 		}
 	}
 	return err

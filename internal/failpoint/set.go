@@ -9,6 +9,7 @@ package failpoint
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,12 +25,13 @@ const (
 	Error Kind = "error" // the place fails; Text says why
 	Delay Kind = "delay" // the place takes Text longer, a duration
 	Value Kind = "value" // the number there is Text instead of the product's
+	Jump  Kind = "jump"  // the clock of the wall jumps by Text, a duration
 )
 
 // Action is one thing that happens at a place.
 type Action struct {
 	Name        string
-	Of          string // "": whatever it is done of; else only where a part of it has this in it
+	Of          []string // only where all of it is found in what it is done of
 	Kind        Kind
 	Text        string
 	First, Last int // passings at which it happens, from 1; Last 0: for ever
@@ -47,7 +49,7 @@ type Set struct {
 //
 //	relay.published=kill@3                   dies when it passes for the third time
 //	blob.put=error:no space left@1-20        fails twenty times
-//	consumer.handle(st-1)=error:poison       fails always, with what has st-1 in it
+//	consumer.handle(rules&st-1)=error:poison fails always, with what has rules and st-1 in it
 //	flow.step=delay:50ms
 func Parse(text string) (*Set, error) {
 	s := &Set{}
@@ -72,7 +74,7 @@ func parseAction(part string) (Action, error) {
 	}
 	a := Action{Name: name, First: 1}
 	if before, of, inner := strings.Cut(name, "("); inner {
-		a.Name, a.Of = before, strings.TrimSuffix(of, ")")
+		a.Name, a.Of = before, strings.Split(strings.TrimSuffix(of, ")"), "&")
 	}
 	what, when, limited := cutLast(what, "@")
 	if limited {
@@ -106,14 +108,14 @@ func (a Action) check() error {
 	switch a.Kind {
 	case Kill, Error:
 		return nil
-	case Delay:
+	case Delay, Jump:
 		_, err := time.ParseDuration(a.Text)
 		return err
 	case Value:
 		_, err := strconv.Atoi(a.Text)
 		return err
 	}
-	return fmt.Errorf("%q is not one of kill, error, delay, value", a.Kind)
+	return fmt.Errorf("%q is not one of kill, error, delay, value, jump", a.Kind)
 }
 
 // Hit returns what happens at a place that is passed now.
@@ -134,13 +136,10 @@ func (s *Set) Hit(name string, of ...string) []Action {
 }
 
 func (a Action) concerns(of []string) bool {
-	if a.Of == "" {
-		return true
-	}
-	for _, o := range of {
-		if strings.Contains(o, a.Of) {
-			return true
+	for _, wanted := range a.Of {
+		if !slices.ContainsFunc(of, func(o string) bool { return strings.Contains(o, wanted) }) {
+			return false
 		}
 	}
-	return false
+	return true
 }

@@ -21,6 +21,9 @@ func TestHit(t *testing.T) {
 		{"p=delay:5ms@4-", "", "---dd"},
 		{"p(st-1)=error:poison", "a st-1", "eeeee"},
 		{"p(st-1)=error:poison", "a st-2", "-----"},
+		{"p(x&st-1)=error", "a st-1", "eeeee"},
+		{"p(y&st-1)=error", "a st-1", "-----"},
+		{"p=jump:-1h@2", "", "-j---"},
 		{"p=value:7@1; p=kill@2", "", "vk---"},
 	}
 	for _, tt := range tests {

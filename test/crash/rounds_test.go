@@ -3,7 +3,6 @@ package crash
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
@@ -62,9 +61,7 @@ func TestKilledOverAndOver(t *testing.T) {
 }
 
 func killOver(t *testing.T, db store.Config, p plan) {
-	s := seed()
-	t.Logf("CRASH_SEED=%d", s)
-	w := newWorld(t, db, rand.New(rand.NewPCG(s, 0)))
+	w := newWorld(t, db, "", seed())
 	w.node.Kill()
 	var died deaths
 	var last figures

@@ -63,12 +63,13 @@ type heard struct {
 	messages map[string]int // deliveries by webhook-id
 }
 
-// newWorld starts a node for the first time and gives it all it needs. The rest
-// of the test kills it.
-func newWorld(t *testing.T, db store.Config, rng *rand.Rand, args ...string) *world {
+// newWorld starts a node for the first time, on a data folder ("" makes one), and
+// gives it all it needs.
+func newWorld(t *testing.T, db store.Config, dir string, s uint64) *world {
 	t.Helper()
+	t.Logf("CRASH_SEED=%d", s)
 	w := &world{
-		t: t, db: db, rng: rng, rtmp: harness.FreeAddress(t),
+		t: t, db: db, rng: rand.New(rand.NewPCG(s, 0)), rtmp: harness.FreeAddress(t),
 		heard: map[string]heard{}, asked: map[string]int{}, videos: map[string]string{},
 		titles: map[string]string{}, deleted: map[string]bool{}, deletes: map[string]bool{},
 	}
@@ -85,11 +86,14 @@ func newWorld(t *testing.T, db store.Config, rng *rand.Rand, args ...string) *wo
 		t.Fatal(err)
 	}
 	bus := harness.FreeAddress(t)
-	w.node = harness.New(t, append([]string{
-		"--rtmp", w.rtmp, "--bus-listen", bus, "--plugins", manifest + "=" + pluginSecret,
+	w.node = harness.New(t,
+		"--rtmp", w.rtmp, "--bus-listen", bus, "--plugins", manifest+"="+pluginSecret,
 		"--rules-allow-networks", "127.0.0.1/32", "--streaming-reconnect-window", window.String(),
 		"--streaming-transcode-cores", "0.01", "--streaming-thumbnail-every", "0s", // the codecs are not what is tested
-	}, args...)...)
+	)
+	if dir != "" {
+		w.node.Dir = dir
+	}
 	w.node.UseBinary(harness.Build(t, "-tags", "failpoints"))
 	if db.URL != "" {
 		w.node.UseDatabase(db.URL)
@@ -127,10 +131,7 @@ func (w *world) start(failpoints string) {
 func (w *world) populate() {
 	w.t.Helper()
 	w.admin = w.node.SignIn(w.node.AddUser("admin@example.com", "admin"))
-	for i := range broadcasters {
-		u := w.node.AddUser(fmt.Sprintf("caster%d@example.com", i), "broadcaster")
-		w.users, w.owners = append(w.users, u), append(w.owners, w.node.SignIn(u))
-	}
+	w.addUsers(broadcasters)
 	receiver := httptest.NewServer(http.HandlerFunc(w.receive))
 	w.t.Cleanup(receiver.Close)
 	status, answer := w.admin.Do(http.MethodPost, "/api/rules", map[string]any{
@@ -143,6 +144,14 @@ func (w *world) populate() {
 	// Recordings of a second are too short for the built-in validator, and what
 	// comes after it should run, too.
 	w.change(`UPDATE plugins SET enabled = FALSE WHERE name <> '` + pluginName + `'`)
+}
+
+func (w *world) addUsers(n int) {
+	w.t.Helper()
+	for range n {
+		u := w.node.AddUser(fmt.Sprintf("caster%d@example.com", len(w.users)), "broadcaster")
+		w.users, w.owners = append(w.users, u), append(w.owners, w.node.SignIn(u))
+	}
 }
 
 // change writes to the database behind the node's back.
@@ -245,7 +254,7 @@ func (w *world) work(ctx context.Context) {
 }
 
 // length of a broadcast.
-func (w *world) length() time.Duration { return time.Duration(500+w.number(900)) * time.Millisecond }
+func (w *world) length() time.Duration { return time.Duration(700+w.number(900)) * time.Millisecond }
 
 // Publishers fail whenever the node dies, and that is as it should be: what came
 // of them is looked at later.

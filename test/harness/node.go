@@ -25,7 +25,7 @@ const Patience = 60 * time.Second
 
 // Node is the program, running as `serve` on a data folder of its own.
 type Node struct {
-	Dir string   // data folder
+	Dir string   // data folder; may be changed while the node does not run
 	URL string   // of plain HTTP, without a slash at the end
 	Env []string // added to the environment of the next start and of commands, as NAME=value
 
@@ -49,7 +49,7 @@ func New(t testing.TB, args ...string) *Node {
 		binary: Binary(t),
 		log:    &syncBuffer{},
 	}
-	n.args = append([]string{"serve", "--data-dir", n.Dir, "--http", addr, "--webrtc-udp", "127.0.0.1:" + freeUDPPort(t)}, args...)
+	n.args = append([]string{"--http", addr, "--webrtc-udp", "127.0.0.1:" + freeUDPPort(t)}, args...)
 	t.Cleanup(func() {
 		n.Kill()
 		if t.Failed() {
@@ -93,7 +93,7 @@ func (n *Node) Start() {
 // Launch starts the program and does not wait for it.
 func (n *Node) Launch() {
 	n.t.Helper()
-	n.cmd = exec.Command(n.binary, n.args...)
+	n.cmd = exec.Command(n.binary, append([]string{"serve", "--data-dir", n.Dir}, n.args...)...)
 	n.cmd.Env = append(os.Environ(), n.Env...)
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
 	if err := n.cmd.Start(); err != nil {
@@ -124,7 +124,7 @@ func (n *Node) Ready() error {
 
 // Kill ends the program as a power cut would, if it runs.
 func (n *Node) Kill() {
-	if n.running() {
+	if n.Running() {
 		_ = n.cmd.Process.Kill()
 		<-n.exited
 	}
@@ -156,7 +156,8 @@ func (n *Node) WaitExit() int {
 	return n.cmd.ProcessState.ExitCode()
 }
 
-func (n *Node) running() bool {
+// Running says whether the program runs.
+func (n *Node) Running() bool {
 	if n.cmd == nil {
 		return false
 	}
