@@ -19,6 +19,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
 	"github.com/serverlessvideo/serverlessvideo/internal/gateway"
+	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
@@ -29,6 +30,8 @@ type App struct {
 	objects   *blob.Files
 	bus       *bus.Bus
 	flows     *flow.Engine
+	plugins   []pluginmanager.Plugin // outside the process, as the manager
+	onBus     []bus.Plugin           // and as the bus know them
 	registry  *prometheus.Registry
 	services  *services
 	gateway   *gateway.Gateway
@@ -83,8 +86,11 @@ func (a *App) openEngines(ctx context.Context) error {
 	if err := a.objects.CleanTemporary(); err != nil {
 		return fmt.Errorf("cleaning the object store: %w", err)
 	}
+	if err := a.readPlugins(); err != nil {
+		return err
+	}
 	a.bus, err = bus.Open(ctx, bus.Config{
-		Dir: a.folder.bus(), Listen: a.cfg.Bus.Listen, Secret: a.secret, Logger: a.log,
+		Dir: a.folder.bus(), Listen: a.cfg.Bus.Listen, Plugins: a.onBus, Secret: a.secret, Logger: a.log,
 	})
 	if err != nil {
 		return err

@@ -24,11 +24,12 @@ import (
 
 // Config says how the bus works. Zero values mean the defaults given.
 type Config struct {
-	Dir    string      // folder of the streams; one running bus at a time
-	Listen string      // host:port for outside plugins; "" listens nowhere, port 0 takes a free one
-	TLS    *tls.Config // for Listen; nil: plain TCP
-	Secret []byte      // nobody outside knows it, the same over restarts; needed with Listen
-	Logger *slog.Logger
+	Dir     string      // folder of the streams; one running bus at a time
+	Listen  string      // host:port for outside plugins; "" listens nowhere, port 0 takes a free one
+	TLS     *tls.Config // for Listen; nil: plain TCP
+	Plugins []Plugin    // who may connect to Listen from the first moment; SetPlugins says it anew
+	Secret  []byte      // nobody outside knows it, the same over restarts; needed with Listen
+	Logger  *slog.Logger
 
 	MaxBytes      int64         // of stored events: 1 GiB; the oldest go first
 	AckWait       time.Duration // until an unfinished delivery is repeated: 30 s

@@ -39,7 +39,12 @@ type embedded struct {
 }
 
 func startServer(cfg Config) (*embedded, error) {
-	e := &embedded{cfg: cfg, password: rand.Text(), log: &serverLog{log: cfg.Logger}}
+	e := &embedded{cfg: cfg, password: rand.Text(), log: &serverLog{log: cfg.Logger}, plugins: cfg.Plugins}
+	for _, p := range cfg.Plugins {
+		if err := p.Validate(); err != nil {
+			return nil, err
+		}
+	}
 	return e, e.start()
 }
 
