@@ -582,7 +582,6 @@ func (a *auditor) deliveries() {
 	w := a.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a.figures.Deliveries = len(a.rows.deliveries)
 	of := map[string]delivery{}
 	for _, d := range a.rows.deliveries {
 		if other, twice := of[d.Event]; twice {
@@ -598,15 +597,18 @@ func (a *auditor) deliveries() {
 	}
 	for id, e := range a.events {
 		h, ok := w.heard[id]
+		row, kept := of[id] // the node keeps the last ones
 		switch {
-		case of[id].ID == "" && e.Source == event.SourceAuth: // before there was the rule
-		case of[id].ID == "" && e.DetailType == "ChannelUpdated":
+		case !ok && !kept && (e.Source == event.SourceAuth || e.DetailType == "ChannelUpdated"): // before there was the rule
 		case !ok:
 			a.say("the webhook never heard %s %s", e.DetailType, id)
-		case len(h.messages) != 1 || h.messages[of[id].ID] == 0:
-			a.say("the webhook heard %s under the ids %v instead of %s", id, h.messages, of[id].ID)
+		case len(h.messages) != 1 || kept && h.messages[row.ID] == 0:
+			a.say("the webhook heard %s under the ids %v, its row has %s", id, h.messages, row.ID)
 		default:
-			a.figures.Repeated += h.messages[of[id].ID] - 1
+			a.figures.Deliveries++
+			for _, times := range h.messages {
+				a.figures.Repeated += times - 1
+			}
 		}
 	}
 }

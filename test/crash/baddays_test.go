@@ -111,7 +111,7 @@ func TestStoreRefusesForAWhile(t *testing.T) {
 	before := w.broadcast(w.users[1], 2*time.Second)
 	harness.Eventually(t, "there is a video to delete", func() error { return w.owners[1].Get("/api/video/"+before, &struct{}{}) })
 	w.node.Kill()
-	w.start("blob.put=error:read-only file system@3-25;blob.delete=error:read-only file system@1-3")
+	w.start("blob.put=error:read-only file system@3-12;blob.delete=error:read-only file system@1-3")
 	id := w.broadcast(w.users[0], 4*time.Second)
 	w.note(w.deletes, before)
 	if status, answer := w.owners[1].Do(http.MethodDelete, "/api/video/"+before, nil); status != http.StatusNoContent {
