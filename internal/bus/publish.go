@@ -70,7 +70,7 @@ func (b *Bus) publishOnce(ctx context.Context, msg *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, publishAttempt)
 	defer cancel()
 	if failpoint.Fail("bus.restart") != nil {
-		b.server.restart()
+		b.server.restart("a failpoint says so")
 	}
 	_, err := b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 	return err

@@ -36,6 +36,9 @@ type embedded struct {
 	mu      sync.Mutex // guards srv, which only restart changes
 	srv     *server.Server
 	plugins []Plugin
+
+	restarting sync.Mutex
+	stopHealer func() // returns when it has stopped
 }
 
 func startServer(cfg Config) (*embedded, error) {
@@ -45,10 +48,15 @@ func startServer(cfg Config) (*embedded, error) {
 			return nil, err
 		}
 	}
-	return e, e.start()
+	if err := e.start(); err != nil {
+		return nil, err
+	}
+	e.heal()
+	return e, nil
 }
 
 func (e *embedded) start() error {
+	e.log.forget()
 	opts, err := e.options(e.plugins)
 	if err != nil {
 		return err
@@ -66,7 +74,7 @@ func (e *embedded) start() error {
 	if e.log.fatal() == nil && srv.ReadyForConnections(startTimeout) {
 		return nil
 	}
-	e.shutDown()
+	e.stop()
 	return errors.Join(errors.New("the bus server did not start"), e.log.fatal())
 }
 
@@ -79,17 +87,6 @@ func (e *embedded) server() *server.Server {
 // InProcessConn implements nats.InProcessConnProvider with the server that runs
 // now.
 func (e *embedded) InProcessConn() (net.Conn, error) { return e.server().InProcessConn() }
-
-// restart ends the server as a crash of it would and starts it on the same
-// folder; clients come back by themselves. Only tests want that.
-func (e *embedded) restart() {
-	e.log.Warnf("it is restarted, as a failpoint says")
-	e.server().Shutdown()
-	e.server().WaitForShutdown()
-	if err := e.start(); err != nil {
-		e.log.Errorf("it does not come back: %v", err)
-	}
-}
 
 // options are the server's, with the credentials of the plugins.
 func (e *embedded) options(plugins []Plugin) (*server.Options, error) {
@@ -193,9 +190,14 @@ func (e *embedded) addr() string {
 }
 
 func (e *embedded) shutDown() {
+	e.stopHealer()
 	if e.cfg.Listen != "" {
 		e.server().LameDuckShutdown()
 	}
+	e.stop()
+}
+
+func (e *embedded) stop() {
 	e.server().Shutdown()
 	e.server().WaitForShutdown()
 }
@@ -205,6 +207,7 @@ type serverLog struct {
 	log  *slog.Logger
 	mu   sync.Mutex
 	last string // why it did not start
+	lost bool   // it has said that it writes no more
 }
 
 func (l *serverLog) say(level func(string, ...any), format string, args []any) {
@@ -218,7 +221,14 @@ func (l *serverLog) Warnf(format string, args ...any) {
 	}
 	l.say(l.log.Warn, format, args)
 }
-func (l *serverLog) Errorf(format string, args ...any) { l.say(l.log.Error, format, args) }
+func (l *serverLog) Errorf(format string, args ...any) {
+	if strings.Contains(format, "critical write error") {
+		l.mu.Lock()
+		l.lost = true
+		l.mu.Unlock()
+	}
+	l.say(l.log.Error, format, args)
+}
 func (l *serverLog) Debugf(format string, args ...any) { l.say(l.log.Debug, format, args) }
 func (l *serverLog) Tracef(format string, args ...any) { l.say(l.log.Debug, format, args) }
 func (l *serverLog) Fatalf(format string, args ...any) {
@@ -226,6 +236,19 @@ func (l *serverLog) Fatalf(format string, args ...any) {
 	l.last = fmt.Sprintf(format, args...)
 	l.mu.Unlock()
 	l.say(l.log.Error, format, args)
+}
+
+// forget begins anew, for another server.
+func (l *serverLog) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last, l.lost = "", false
+}
+
+func (l *serverLog) writesNoMore() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
 }
 
 func (l *serverLog) fatal() error {

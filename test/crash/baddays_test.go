@@ -188,7 +188,7 @@ func TestBusRestarts(t *testing.T) {
 	}
 	all.Wait()
 	found := w.mustBeWell()
-	if n := strings.Count(w.node.Log(), "it is restarted, as a failpoint says"); n != 3 || found.Videos < broadcasters {
+	if n := strings.Count(w.node.Log(), "it is restarted: a failpoint says so"); n != 3 || found.Videos < broadcasters {
 		t.Errorf("the bus was restarted %d times, and there are %d videos", n, found.Videos)
 	}
 }
