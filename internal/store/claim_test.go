@@ -7,10 +7,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
 )
@@ -171,5 +173,49 @@ func TestNodeWithoutTheRightToMakeSchemas(t *testing.T) {
 	}
 	if err := db.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDatabaseGoesAway: who writes while PostgreSQL lets nobody in is told so in
+// words for people, and afterwards all is well without a restart.
+func TestDatabaseGoesAway(t *testing.T) {
+	dsn := storetest.PostgresURL(t)
+	db := storetest.Open(t, store.Config{URL: dsn})
+	write := func() error {
+		return db.Once(t.Context(), "test", "event", func(context.Context, *store.Tx) error { return nil })
+	}
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	cut := make(chan struct{})
+	go func() {
+		defer close(cut)
+		storetest.CutOff(t, dsn, time.Second)
+	}()
+	waitFor(t, "a write is refused", func() bool {
+		err := write()
+		if err != nil && errs.CodeOf(err) != errs.Unavailable {
+			t.Errorf("a write is refused with %v", err)
+		}
+		return err != nil
+	})
+	<-cut
+	if err := write(); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// TestFullDatabase: a full database says so in words for people.
+func TestFullDatabase(t *testing.T) {
+	db := storetest.Open(t, store.Config{Path: t.TempDir() + "/app.db"})
+	err := db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.ExecContext(ctx, "PRAGMA max_page_count = 1") // as many as it has
+		for n := 0; err == nil && n < 10_000; n++ {
+			err = tx.Emit(ctx, event.New(event.VideoDeleted{ID: strings.Repeat("x", 4000)}))
+		}
+		return err
+	})
+	if errs.CodeOf(err) != errs.Unavailable || errs.MessageOf(err) == "" {
+		t.Errorf("it says %v", err)
 	}
 }

@@ -18,6 +18,7 @@ type dialect struct {
 	folder   string           // of the migrations that only this dialect has
 	collided func(error) bool // the transaction may succeed when tried again
 	isUnique func(error) bool
+	away     func(error) bool // it cannot be used just now, whatever is asked
 }
 
 func (db *DB) openSQLite(path string) error {
@@ -33,7 +34,7 @@ func (db *DB) openSQLite(path string) error {
 	}
 	read.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	db.write, db.read = write, read
-	db.dialect = dialect{goose: goose.DialectSQLite3, folder: "sqlite", collided: sqliteBusy, isUnique: sqliteUnique}
+	db.dialect = dialect{goose: goose.DialectSQLite3, folder: "sqlite", collided: sqliteBusy, isUnique: sqliteUnique, away: sqliteAway}
 	return nil
 }
 
@@ -47,6 +48,18 @@ func sqliteDSN(path, extra string) string {
 func sqliteBusy(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
+func sqliteAway(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		return true
+	}
+	return false
 }
 
 func sqliteUnique(err error) bool {

@@ -2,10 +2,14 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -39,7 +43,7 @@ func (db *DB) openPostgres(ctx context.Context, dsn string) error {
 	pool := stdlib.OpenDB(*cfg)
 	pool.SetMaxOpenConns(postgresConnections)
 	db.write, db.read = pool, pool
-	db.dialect = dialect{goose: goose.DialectPostgres, folder: "postgres", collided: postgresCollided, isUnique: postgresUnique}
+	db.dialect = dialect{goose: goose.DialectPostgres, folder: "postgres", collided: postgresCollided, isUnique: postgresUnique, away: postgresAway}
 	if err := db.makeSchema(ctx); err != nil {
 		return errors.Join(explained(err, cfg), pool.Close())
 	}
@@ -89,6 +93,22 @@ func explained(err error, cfg *pgx.ConnConfig) error {
 func postgresCollided(err error) bool {
 	// 40001 serialization_failure, 40P01 deadlock_detected.
 	return hasSQLState(err, "40001", "40P01")
+}
+
+// postgresAway is about connections that cannot be made or were cut, and the
+// server's classes 08 (connection), 53 (resources: its disk is full), 57P (it is
+// stopped) and 58 (input and output), and a server that is read-only.
+func postgresAway(err error) bool {
+	var connecting *pgconn.ConnectError
+	var network net.Error
+	if errors.As(err, &connecting) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn) {
+		return true
+	}
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return false
+	}
+	return slices.ContainsFunc([]string{"08", "53", "57P", "58", "25006"}, func(class string) bool { return strings.HasPrefix(e.Code, class) })
 }
 
 func postgresUnique(err error) bool { return hasSQLState(err, "23505") }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 )
@@ -121,6 +122,20 @@ func (db *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error
 }
 
 func (db *DB) tryTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	return db.told(db.runTx(ctx, fn))
+}
+
+// told gives an error that is nobody's mistake a code and words for people: the
+// disk is full, or the database is away. It may go well a moment later.
+func (db *DB) told(err error) error {
+	var coded *errs.Error
+	if err == nil || errors.As(err, &coded) || !db.dialect.away(err) {
+		return err
+	}
+	return errs.Wrap(err, errs.Unavailable, "the server cannot store anything just now; try again in a while")
+}
+
+func (db *DB) runTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
 	raw, err := db.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)

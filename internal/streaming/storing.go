@@ -17,6 +17,9 @@ const (
 	// they are lost then.
 	storePatience     = 5 * time.Second
 	storeOrLoseWithin = 30 * time.Second
+	// And how long they wait in memory when the disk has no room for them: for an
+	// operator to make some.
+	crampedPatience = 30 * time.Minute
 	// maxStoringShown is how many streams that are over, and wait for the object
 	// store, can still be played as live ones. Their recordings can be in any case.
 	maxStoringShown = 32

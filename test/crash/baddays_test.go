@@ -95,7 +95,7 @@ func (w *world) mustRefuse(id string) {
 	harness.Eventually(w.t, "a change is refused", func() error {
 		status, answer, err := w.owners[0].Try(w.t.Context(), http.MethodPatch, "/api/video/"+id, map[string]string{"title": "not now"})
 		var problem struct{ Title, Detail string }
-		if err != nil || status < 500 || json.Unmarshal(answer, &problem) != nil || problem.Detail == "" {
+		if err != nil || status != http.StatusServiceUnavailable || json.Unmarshal(answer, &problem) != nil || problem.Detail == "" {
 			return fmt.Errorf("%d %s %v", status, answer, err)
 		}
 		w.t.Logf("a change is answered by %d: %s", status, problem.Detail)

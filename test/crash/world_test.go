@@ -53,6 +53,7 @@ type world struct {
 	asked   map[string]int    // runs of the plugin by video
 	videos  map[string]string // last status that anybody was told
 	titles  map[string]string // of videos, as acknowledged
+	titled  map[string]int    // how often a title was tried, by video
 	deleted map[string]bool   // acknowledged
 	deletes map[string]bool   // asked for, acknowledged or not
 }
@@ -71,7 +72,7 @@ func newWorld(t *testing.T, db store.Config, dir string, s uint64) *world {
 	w := &world{
 		t: t, db: db, rng: rand.New(rand.NewPCG(s, 0)), rtmp: harness.FreeAddress(t),
 		heard: map[string]heard{}, asked: map[string]int{}, videos: map[string]string{},
-		titles: map[string]string{}, deleted: map[string]bool{}, deletes: map[string]bool{},
+		titles: map[string]string{}, titled: map[string]int{}, deleted: map[string]bool{}, deletes: map[string]bool{},
 	}
 	var err error
 	if w.clip, err = rtmptest.MakeClip(t.Context(), rtmptest.Spec{Size: "160x90", Seconds: 1, KeyEvery: 15, Bitrate: "100k"}); err != nil {
@@ -343,6 +344,9 @@ func (w *world) titleOne(ctx context.Context) {
 		return
 	}
 	title := fmt.Sprintf("title %d", w.number(1_000_000))
+	w.mu.Lock()
+	w.titled[id]++
+	w.mu.Unlock()
 	status, _, err := owner.Try(ctx, http.MethodPatch, "/api/video/"+id, map[string]string{"title": title})
 	w.mu.Lock()
 	defer w.mu.Unlock()
