@@ -219,3 +219,34 @@ func TestFullDatabase(t *testing.T) {
 		t.Errorf("it says %v", err)
 	}
 }
+
+// TestLostDatabase: a node that was too slow to keep its claim learns that
+// another one has the database now.
+func TestLostDatabase(t *testing.T) {
+	t.Parallel()
+	dsn := storetest.PostgresURL(t)
+	slow, err := open(t, dsn, "slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = slow.Close() }()
+	change(t, dsn, ranOut)
+	other, err := open(t, dsn, "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	waitFor(t, "the slow one learns of it", func() bool {
+		select {
+		case <-slow.Lost():
+			return true
+		default:
+			return false
+		}
+	})
+	select {
+	case <-other.Lost():
+		t.Error("the other one, too")
+	default:
+	}
+}
