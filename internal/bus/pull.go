@@ -52,7 +52,8 @@ func (b *Bus) pull(ctx context.Context, from jetstream.Consumer, slots chan stru
 func (b *Bus) pullOne(ctx context.Context, from jetstream.Consumer) (jetstream.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, pullTime)
 	defer cancel()
-	defer context.AfterFunc(b.link.context(), cancel)()
+	stop := context.AfterFunc(b.link.context(), cancel)
+	defer stop()
 	return from.Next(jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(pullHeartbeat))
 }
 

@@ -237,8 +237,7 @@ type rows struct {
 	streams    map[string]stream
 	videos     map[string]video
 	deliveries []delivery
-	tasks      map[string]int // attempts by "video hook plugin"
-	answers    int
+	tasks      map[string]int      // attempts by "video hook plugin"
 	facts      map[string][]string // names by video
 	jobs       map[string]string   // states
 }

@@ -33,7 +33,7 @@ func (w *world) begin(u harness.User, length time.Duration) (*rtmptest.Publisher
 	}
 	harness.Eventually(w.t, "the channel is live", func() error {
 		if err := w.node.Anonymous().Get("/api/channel/"+u.ID, &ch); err != nil || !ch.Live {
-			return fmt.Errorf("%+v %v", ch, err)
+			return fmt.Errorf("%+v %w", ch, err)
 		}
 		return nil
 	})
@@ -96,7 +96,7 @@ func (w *world) mustRefuse(id string) {
 		status, answer, err := w.owners[0].Try(w.t.Context(), http.MethodPatch, "/api/video/"+id, map[string]string{"title": "not now"})
 		var problem struct{ Title, Detail string }
 		if err != nil || status != http.StatusServiceUnavailable || json.Unmarshal(answer, &problem) != nil || problem.Detail == "" {
-			return fmt.Errorf("%d %s %v", status, answer, err)
+			return fmt.Errorf("%d %s %w", status, answer, err)
 		}
 		w.t.Logf("a change is answered by %d: %s", status, problem.Detail)
 		return nil
@@ -317,7 +317,7 @@ func TestClockJumps(t *testing.T) {
 func (w *world) isValid(owner int, id string) error {
 	var v harness.Video
 	if err := w.owners[owner].Get("/api/video/"+id, &v); err != nil || v.Status != "valid" {
-		return fmt.Errorf("%+v %v", v, err)
+		return fmt.Errorf("%+v %w", v, err)
 	}
 	return nil
 }
