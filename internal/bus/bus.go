@@ -71,7 +71,6 @@ type Bus struct {
 	js     jetstream.JetStream
 	events jetstream.Stream
 	dead   *deadWatch
-	link   link
 
 	taking     context.Context // of consumers; ends when they are to stop
 	takeNoMore context.CancelFunc
@@ -94,7 +93,6 @@ func Open(ctx context.Context, cfg Config) (*Bus, error) {
 		return nil, err
 	}
 	b := &Bus{cfg: cfg, log: cfg.Logger, server: srv, consumers: map[string]*consumer{}}
-	b.link.renew()
 	b.taking, b.takeNoMore = context.WithCancel(context.Background())
 	b.handling, b.giveUp = context.WithCancel(context.Background())
 	if err := b.connect(ctx); err != nil {
@@ -116,7 +114,6 @@ func (b *Bus) connect(ctx context.Context) error {
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(50*time.Millisecond),
 		nats.ErrorHandler(b.asyncError()),
-		nats.ReconnectHandler(func(*nats.Conn) { b.link.renew() }),
 	)...)
 	if err != nil {
 		return fmt.Errorf("connecting to the bus: %w", err)
@@ -155,7 +152,6 @@ func (b *Bus) Close(ctx context.Context) error {
 func (b *Bus) shutDown() {
 	b.takeNoMore()
 	b.giveUp()
-	defer b.link.end()
 	if b.dead != nil {
 		b.dead.stop()
 	}

@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,7 +26,7 @@ func (b *Bus) pull(ctx context.Context, from jetstream.Consumer, slots chan stru
 		case <-ctx.Done():
 			return
 		}
-		msg, err := b.pullOne(ctx, from)
+		msg, err := pullOne(ctx, from)
 		if err == nil {
 			handle(msg)
 			continue
@@ -36,7 +35,7 @@ func (b *Bus) pull(ctx context.Context, from jetstream.Consumer, slots chan stru
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		if errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) {
 			continue
 		}
 		b.log.Warn("bus: waiting for events", "consumer", from.CachedInfo().Name, "err", err)
@@ -47,40 +46,8 @@ func (b *Bus) pull(ctx context.Context, from jetstream.Consumer, slots chan stru
 	}
 }
 
-// pullOne returns the next message. A request ends with the connection on which it
-// was made: the server that comes back does not know of it.
-func (b *Bus) pullOne(ctx context.Context, from jetstream.Consumer) (jetstream.Msg, error) {
+func pullOne(ctx context.Context, from jetstream.Consumer) (jetstream.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, pullTime)
 	defer cancel()
-	stop := context.AfterFunc(b.link.context(), cancel)
-	defer stop()
 	return from.Next(jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(pullHeartbeat))
-}
-
-// link is a context that ends whenever the connection has been made anew.
-type link struct {
-	mu     sync.Mutex
-	ctx    context.Context
-	cancel context.CancelFunc
-}
-
-func (l *link) context() context.Context {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.ctx
-}
-
-func (l *link) renew() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cancel != nil {
-		l.cancel()
-	}
-	l.ctx, l.cancel = context.WithCancel(context.Background())
-}
-
-func (l *link) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.cancel()
 }

@@ -2,14 +2,10 @@ package store
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -93,22 +89,6 @@ func explained(err error, cfg *pgx.ConnConfig) error {
 func postgresCollided(err error) bool {
 	// 40001 serialization_failure, 40P01 deadlock_detected.
 	return hasSQLState(err, "40001", "40P01")
-}
-
-// postgresAway is about connections that cannot be made or were cut, and the
-// server's classes 08 (connection), 53 (resources: its disk is full), 57P (it is
-// stopped) and 58 (input and output), and a server that is read-only.
-func postgresAway(err error) bool {
-	var connecting *pgconn.ConnectError
-	var network net.Error
-	if errors.As(err, &connecting) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn) {
-		return true
-	}
-	var e *pgconn.PgError
-	if !errors.As(err, &e) {
-		return false
-	}
-	return slices.ContainsFunc([]string{"08", "53", "57P", "58", "25006"}, func(class string) bool { return strings.HasPrefix(e.Code, class) })
 }
 
 func postgresUnique(err error) bool { return hasSQLState(err, "23505") }

@@ -15,7 +15,6 @@ import (
 
 	"github.com/pressly/goose/v3"
 
-	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 )
@@ -123,16 +122,6 @@ func (db *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error
 
 func (db *DB) tryTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
 	return db.told(db.runTx(ctx, fn))
-}
-
-// told gives an error that is nobody's mistake a code and words for people: the
-// disk is full, or the database is away. It may go well a moment later.
-func (db *DB) told(err error) error {
-	var coded *errs.Error
-	if err == nil || errors.As(err, &coded) || !db.dialect.away(err) {
-		return err
-	}
-	return errs.Wrap(err, errs.Unavailable, "the server cannot store anything just now; try again in a while")
 }
 
 func (db *DB) runTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {

@@ -298,7 +298,7 @@ func TestClockJumps(t *testing.T) {
 	onlyWhole(t)
 	w := newWorld(t, store.Config{}, "", seed())
 	w.node.Kill()
-	w.node.UseBinary(harness.Build(t, "-overlay", jumpingClock(t), "-tags", "failpoints,clockjump"))
+	w.node.Use(harness.Build(t, "-overlay", jumpingClock(t), "-tags", "failpoints,clockjump"))
 	// The second passing of the first broadcast, and of a later one.
 	w.start("relay.published=jump:1h@3;relay.published=jump:-1h@40")
 	var ids []string

@@ -95,7 +95,7 @@ func newWorld(t *testing.T, db store.Config, dir string, s uint64) *world {
 	if dir != "" {
 		w.node.Dir = dir
 	}
-	w.node.UseBinary(harness.Build(t, "-tags", "failpoints"))
+	w.node.Use(harness.Build(t, "-tags", "failpoints"))
 	if db.URL != "" {
 		w.node.UseDatabase(db.URL)
 	} else {

@@ -59,8 +59,8 @@ func New(t testing.TB, args ...string) *Node {
 	return n
 }
 
-// UseBinary lets the node run another build of the program (Build makes one).
-func (n *Node) UseBinary(path string) { n.binary = path }
+// Use makes another build of the program run from the next start on.
+func (n *Node) Use(binary string) { n.binary = binary }
 
 // UseDatabase lets the node, and commands on its folder, work on a PostgreSQL
 // database (storetest.PostgresURL makes one) instead of files.

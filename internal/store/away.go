@@ -1,0 +1,54 @@
+package store
+
+import (
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+)
+
+// told gives an error that is nobody's mistake a code and words for people: the
+// disk is full, or the database is away. It may go well a moment later.
+func (db *DB) told(err error) error {
+	var coded *errs.Error
+	if err == nil || errors.As(err, &coded) || !db.dialect.away(err) {
+		return err
+	}
+	return errs.Wrap(err, errs.Unavailable, "the server cannot store anything just now; try again in a while")
+}
+
+func sqliteAway(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		return true
+	}
+	return false
+}
+
+// postgresAway is about connections that cannot be made or were cut, and the
+// server's classes 08 (connection), 53 (resources: its disk is full), 57P (it is
+// stopped) and 58 (input and output), and a server that is read-only.
+func postgresAway(err error) bool {
+	var connecting *pgconn.ConnectError
+	var network net.Error
+	if errors.As(err, &connecting) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn) {
+		return true
+	}
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return false
+	}
+	return slices.ContainsFunc([]string{"08", "53", "57P", "58", "25006"}, func(class string) bool { return strings.HasPrefix(e.Code, class) })
+}
