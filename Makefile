@@ -73,6 +73,7 @@ lint: setup-build ## gofmt, go vet and golangci-lint.
 		if [ -n "$$unformatted" ]; then echo "not formatted; run gofmt -w on:" >&2; echo "$$unformatted" >&2; exit 1; fi
 	$(step) 'go vet'
 	go vet ./...
+	go vet -tags failpoints ./internal/failpoint
 	$(step) 'golangci-lint'
 	@"$$(scripts/tools golangci-lint)" run ./...
 
