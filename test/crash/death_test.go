@@ -8,20 +8,21 @@ import (
 
 // place is a failpoint, and up to which passing it is of interest.
 type place struct {
-	name string
-	most int
+	name    string
+	most    int
+	deletes bool // it is passed only when a video is deleted
 }
 
 // places are all before and after which a node is killed.
 func places() []place {
 	return []place{
-		{"outbox.commit", 10}, {"outbox.committed", 10}, {"emit", 12}, {"receipt", 12},
-		{"relay.publish", 10}, {"relay.published", 10}, {"relay.deleted", 6},
-		{"consumer.handle", 30}, {"consumer.handled", 30}, {"consumer.acked", 30},
-		{"flow.step", 8}, {"flow.step.done", 8}, {"flow.step.recorded", 8},
-		{"blob.put", 6}, {"blob.written", 6}, {"blob.renamed", 6}, {"blob.delete", 4}, {"sweep.removed", 1},
-		{"mp4.made", 1}, {"mp4.stored", 1},
-		{"delivery.send", 10}, {"delivery.sent", 10}, {"delivery.recorded", 10},
+		{"outbox.commit", 10, false}, {"outbox.committed", 10, false}, {"emit", 12, false}, {"receipt", 12, false},
+		{"relay.publish", 10, false}, {"relay.published", 10, false}, {"relay.deleted", 6, false},
+		{"consumer.handle", 30, false}, {"consumer.handled", 30, false}, {"consumer.acked", 30, false},
+		{"flow.step", 8, false}, {"flow.step.done", 8, false}, {"flow.step.recorded", 8, false},
+		{"blob.put", 6, false}, {"blob.written", 6, false}, {"blob.renamed", 6, false}, {"mp4.made", 1, false}, {"mp4.stored", 1, false},
+		{"delivery.send", 10, false}, {"delivery.sent", 10, false}, {"delivery.recorded", 10, false},
+		{"blob.delete", 4, true}, {"sweep.removed", 1, true},
 	}
 }
 
@@ -29,6 +30,7 @@ func places() []place {
 type death struct {
 	failpoint string        // what FAILPOINTS says, "" for none
 	atStart   bool          // by time, counted from the start of the process
+	deletes   bool          // somebody must delete a video
 	after     time.Duration // by time, counted from when it is ready; with a failpoint, if that is not met
 }
 
@@ -40,7 +42,8 @@ func (w *world) death() death {
 		return death{after: time.Duration(w.number(2000)) * time.Millisecond}
 	default:
 		p := all[w.number(len(all))]
-		return death{failpoint: fmt.Sprintf("%s=kill@%d", p.name, 1+w.number(p.most)), after: 2500 * time.Millisecond}
+		// More often an early passing: not every round has all of them.
+		return death{failpoint: fmt.Sprintf("%s=kill@%d", p.name, 1+w.number(1+w.number(p.most))), after: 2500 * time.Millisecond, deletes: p.deletes}
 	}
 }
 

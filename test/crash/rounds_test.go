@@ -105,7 +105,7 @@ func (w *world) round(how death) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.work(ctx)
+		w.work(ctx, how.deletes)
 	}()
 	w.until(time.After(how.after))
 	w.node.Kill()

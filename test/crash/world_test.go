@@ -233,8 +233,8 @@ func (w *world) number(n int) int {
 }
 
 // work lets everybody do something until ctx is done: publish for a second,
-// delete, give titles, look.
-func (w *world) work(ctx context.Context) {
+// delete (surely, if deletes is true), give titles, look.
+func (w *world) work(ctx context.Context, deletes bool) {
 	var all sync.WaitGroup
 	for i := range w.users {
 		switch {
@@ -245,7 +245,7 @@ func (w *world) work(ctx context.Context) {
 		}
 		all.Go(func() { w.look(ctx, w.owners[i]) })
 	}
-	if w.chance(40) {
+	if deletes || w.chance(40) {
 		all.Go(func() { w.deleteOne(ctx) })
 	}
 	if w.chance(40) {
