@@ -22,6 +22,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
+	"github.com/serverlessvideo/serverlessvideo/test/harness"
 )
 
 // The child works on the folder and the database that these name.
@@ -40,7 +41,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	harness.RemoveBuilds()
+	os.Exit(status)
 }
 
 // said counts in the child's database: what was said (a row with its event in

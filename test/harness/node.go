@@ -307,6 +307,17 @@ func Build(t testing.TB, flags ...string) string {
 	return path
 }
 
+// RemoveBuilds removes what Build has made. It is for TestMain, which knows that
+// nobody needs it any more.
+func RemoveBuilds() {
+	builds.mu.Lock()
+	defer builds.mu.Unlock()
+	for key, path := range builds.paths {
+		_ = os.RemoveAll(filepath.Dir(path))
+		delete(builds.paths, key)
+	}
+}
+
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
