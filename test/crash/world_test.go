@@ -133,6 +133,9 @@ func (w *world) populate() {
 	w.t.Helper()
 	w.admin = w.node.SignIn(w.node.AddUser("admin@example.com", "admin"))
 	w.addUsers(broadcasters)
+	for _, u := range w.users {
+		w.owners = append(w.owners, w.node.SignIn(u))
+	}
 	receiver := httptest.NewServer(http.HandlerFunc(w.receive))
 	w.t.Cleanup(receiver.Close)
 	status, answer := w.admin.Do(http.MethodPost, "/api/rules", map[string]any{
@@ -147,11 +150,12 @@ func (w *world) populate() {
 	w.change(`UPDATE plugins SET enabled = FALSE WHERE name <> '` + pluginName + `'`)
 }
 
+// addUsers adds broadcasters who do not sign in: so many from one address would
+// not be let in.
 func (w *world) addUsers(n int) {
 	w.t.Helper()
 	for range n {
-		u := w.node.AddUser(fmt.Sprintf("caster%d@example.com", len(w.users)), "broadcaster")
-		w.users, w.owners = append(w.users, u), append(w.owners, w.node.SignIn(u))
+		w.users = append(w.users, w.node.AddUser(fmt.Sprintf("caster%d@example.com", len(w.users)), "broadcaster"))
 	}
 }
 
