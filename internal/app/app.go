@@ -19,6 +19,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
 	"github.com/serverlessvideo/serverlessvideo/internal/gateway"
+	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
@@ -29,6 +30,8 @@ type App struct {
 	objects   *blob.Files
 	bus       *bus.Bus
 	flows     *flow.Engine
+	plugins   []pluginmanager.Plugin // outside the process, as the manager
+	onBus     []bus.Plugin           // and as the bus know them
 	registry  *prometheus.Registry
 	services  *services
 	gateway   *gateway.Gateway
@@ -83,22 +86,34 @@ func (a *App) openEngines(ctx context.Context) error {
 	if err := a.objects.CleanTemporary(); err != nil {
 		return fmt.Errorf("cleaning the object store: %w", err)
 	}
+	if err := a.readPlugins(); err != nil {
+		return err
+	}
 	a.bus, err = bus.Open(ctx, bus.Config{
-		Dir: a.folder.bus(), Listen: a.cfg.Bus.Listen, Secret: a.secret, Logger: a.log, Schemas: a.schemas,
+		Dir: a.folder.bus(), Listen: a.cfg.Bus.Listen, Plugins: a.onBus, Secret: a.secret, Logger: a.log, Schemas: a.schemas,
 	})
 	if err != nil {
 		return err
 	}
 	a.closeLast("the bus", func() error { return a.bus.Close(context.Background()) })
 	a.realtime.set(a.bus)
-	a.flows, err = flow.Open(ctx, flow.Config{
-		Path: a.folder.flowDB(), NodeID: a.nodeID, Logger: a.log, Keep: a.cfg.Flows.Keep, KeepFailed: a.cfg.Flows.KeepFailed,
-	})
+	if err := a.registry.Register(a.bus.Metrics()); err != nil {
+		return err
+	}
+	a.flows, err = flow.Open(ctx, a.flowConfig())
 	if err != nil {
 		return err
 	}
 	a.closeLast("the flows", func() error { return a.flows.Shutdown(flowsEnd) })
 	return nil
+}
+
+// flowConfig says where flows are kept, for a node and for a folder at rest.
+func (c *core) flowConfig() flow.Config {
+	return flow.Config{
+		Path: c.folder.flowDB(), URL: c.cfg.Database.URL, NodeID: c.nodeID, Logger: c.log,
+		Keep: c.cfg.Flows.Keep, KeepFailed: c.cfg.Flows.KeepFailed,
+	}
 }
 
 // closeLast notes how to close what was opened now: before all that was opened

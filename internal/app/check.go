@@ -32,7 +32,7 @@ func (o *operator) engines(ctx context.Context) (engines, error) {
 	if err != nil {
 		return engines{}, err
 	}
-	flows, err := flow.Open(ctx, flow.Config{Path: o.folder.flowDB(), NodeID: o.nodeID, Logger: o.log})
+	flows, err := flow.Open(ctx, o.flowConfig())
 	if err != nil {
 		return engines{}, err
 	}

@@ -41,7 +41,10 @@ func openCore(ctx context.Context, cfg config.Config, log *slog.Logger) (*core, 
 	if c.secret, err = c.folder.secret(cfg.Secret); err != nil {
 		return nil, err
 	}
-	if c.db, err = store.Open(ctx, store.Config{Path: c.folder.appDB(), Schemas: c.schemas}); err != nil {
+	c.db, err = store.Open(ctx, store.Config{
+		Path: c.folder.appDB(), URL: cfg.Database.URL, Node: c.nodeID, Logger: log, Schemas: c.schemas,
+	})
+	if err != nil {
 		return nil, err
 	}
 	if err := c.services(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/admin"
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/localca"
 )
 
@@ -39,6 +40,8 @@ func (a *App) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case err = <-broken:
+		case <-a.db.Lost():
+			err = errs.New(errs.Conflict, "another node has taken the database, so this one ends")
 		}
 	}
 	return errors.Join(err, a.stop(work, entrances))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/account"
 	"github.com/serverlessvideo/serverlessvideo/internal/archive"
-	"github.com/serverlessvideo/serverlessvideo/internal/bus"
 	"github.com/serverlessvideo/serverlessvideo/internal/channel"
 	"github.com/serverlessvideo/serverlessvideo/internal/config"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
@@ -177,29 +175,15 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 // newPlugins makes the plugin manager, and lets the plugins outside the process
 // in to the bus.
 func (a *App) newPlugins(ctx context.Context, videos *video.Service) (*pluginmanager.Service, error) {
-	var outside []pluginmanager.Plugin
-	var onBus []bus.Plugin
-	for _, p := range a.cfg.Plugins {
-		text, err := os.ReadFile(p.Manifest)
-		if err != nil {
-			return nil, fmt.Errorf("the manifest of a plugin: %w", err)
-		}
-		plugin, err := pluginmanager.ParsePlugin(text)
-		if err != nil {
-			return nil, fmt.Errorf("the manifest %s: %w", p.Manifest, err)
-		}
-		outside = append(outside, plugin)
-		onBus = append(onBus, bus.Plugin{Name: plugin.Name, Hook: plugin.EventHook, Secret: p.Secret})
-	}
 	manager, err := pluginmanager.New(pluginmanager.Options{
 		DB: a.db, Flows: a.flows, Videos: videos,
 		BuiltIns: []pluginmanager.BuiltIn{builtIn(durationplugin.Manifest(), durationplugin.Handler())},
-		Plugins:  outside, Metrics: a.registry, Logger: a.log,
+		Plugins:  a.plugins, Metrics: a.registry, Logger: a.log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := a.bus.SetPlugins(ctx, onBus); err != nil {
+	if err := a.bus.SetPlugins(ctx, a.onBus); err != nil {
 		return nil, fmt.Errorf("the plugins' access to the bus: %w", err)
 	}
 	return manager, nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 // Files is a Store in a folder of the local file system.
@@ -40,6 +41,9 @@ func (f *Files) path(key string) (string, error) {
 // the folder. It fails when r does not hold exactly size bytes.
 func (f *Files) Put(ctx context.Context, key string, r io.Reader, size int64) error {
 	path, err := f.path(key)
+	if err == nil {
+		err = failpoint.Fail("blob.put", key)
+	}
 	if err != nil {
 		return err
 	}
@@ -50,9 +54,11 @@ func (f *Files) Put(ctx context.Context, key string, r io.Reader, size int64) er
 	if err := fill(ctx, temp, r, size); err != nil {
 		return errors.Join(fmt.Errorf("storing %s: %w", key, err), os.Remove(temp.Name()))
 	}
+	failpoint.Pass("blob.written", key)
 	if err := os.Rename(temp.Name(), path); err != nil {
 		return errors.Join(fmt.Errorf("storing %s: %w", key, err), os.Remove(temp.Name()))
 	}
+	failpoint.Pass("blob.renamed", key)
 	return syncFolder(filepath.Dir(path))
 }
 
@@ -210,6 +216,9 @@ func (f *Files) info(path string, entry fs.DirEntry) (Info, error) {
 func (f *Files) Delete(_ context.Context, keys ...string) error {
 	for _, key := range keys {
 		path, err := f.path(key)
+		if err == nil {
+			err = failpoint.Fail("blob.delete", key)
+		}
 		if err != nil {
 			return err
 		}

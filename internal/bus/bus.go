@@ -20,15 +20,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event/schema"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 // Config says how the bus works. Zero values mean the defaults given.
 type Config struct {
-	Dir    string      // folder of the streams; one running bus at a time
-	Listen string      // host:port for outside plugins; "" listens nowhere, port 0 takes a free one
-	TLS    *tls.Config // for Listen; nil: plain TCP
-	Secret []byte      // nobody outside knows it, the same over restarts; needed with Listen
-	Logger *slog.Logger
+	Dir     string      // folder of the streams; one running bus at a time
+	Listen  string      // host:port for outside plugins; "" listens nowhere, port 0 takes a free one
+	TLS     *tls.Config // for Listen; nil: plain TCP
+	Plugins []Plugin    // who may connect to Listen from the first moment; SetPlugins says it anew
+	Secret  []byte      // nobody outside knows it, the same over restarts; needed with Listen
+	Logger  *slog.Logger
 
 	Schemas *schema.Registry // that events are held to; nil: one of its own
 
@@ -44,8 +46,8 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	setDefault(&c.MaxBytes, 1<<30)
-	setDefault(&c.AckWait, 30*time.Second)
-	setDefault(&c.Tries, 20)
+	setDefault(&c.AckWait, time.Duration(failpoint.Int("bus.ack_wait_s", 30))*time.Second)
+	setDefault(&c.Tries, failpoint.Int("bus.tries", 20))
 	setDefault(&c.RetryFirst, 250*time.Millisecond)
 	setDefault(&c.RetryMax, time.Minute)
 	setDefault(&c.HandleTimeout, 10*time.Minute)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 // read returns the event of a message. Who may publish on which subject is the
@@ -42,7 +43,9 @@ func (c *consumer) receive(msg *delivery) {
 		c.failed(msg, e, err)
 		return
 	}
+	failpoint.Pass("consumer.handled", c.Name, e.DetailType)
 	c.settle(msg.Ack())
+	failpoint.Pass("consumer.acked", c.Name, e.DetailType)
 }
 
 // settle logs an answer that did not go out. The event is delivered again, and
@@ -64,6 +67,9 @@ func (c *consumer) call(msg *delivery, e event.Envelope) (err error) {
 		}
 		alive()
 	}()
+	if err := failpoint.Fail("consumer.handle", c.Name, e.Subject()); err != nil {
+		return err
+	}
 	return c.Handle(ctx, e)
 }
 

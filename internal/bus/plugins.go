@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 // A Plugin outside the process: who it is and what it hears. Its name and
@@ -34,7 +36,7 @@ const (
 	pluginMaxConns      = 4
 	pluginMaxSubs       = 64
 	pluginMaxUnfinished = 256
-	pluginAckWait       = time.Minute
+	pluginAckSeconds    = 60
 	pluginTries         = 10
 )
 
@@ -139,7 +141,7 @@ func (b *Bus) makePluginConsumer(ctx context.Context, p Plugin) error {
 		FilterSubject: p.hears(),
 		DeliverPolicy: jetstream.DeliverNewPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       pluginAckWait,
+		AckWait:       time.Duration(failpoint.Int("bus.plugin_ack_wait_s", pluginAckSeconds)) * time.Second,
 		MaxDeliver:    pluginTries,
 		MaxAckPending: pluginMaxUnfinished,
 	})

@@ -37,6 +37,25 @@ func openForPlugins(t *testing.T, plugins ...bus.Plugin) *bus.Bus {
 	return b
 }
 
+// TestPluginComesBackWhileTheBusOpens: it is let in from the first moment, before
+// anybody has said anew which plugins there are, and hears what it has missed.
+func TestPluginComesBackWhileTheBusOpens(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Listen, cfg.Plugins = "127.0.0.1:0", []bus.Plugin{one}
+	b := open(t, cfg)
+	early := dial(t, b, one)
+	if err := b.SetPlugins(context.Background(), cfg.Plugins); err != nil {
+		t.Fatal(err)
+	}
+	missed := invoke(one, "v1")
+	if err := b.Publish(context.Background(), missed); err != nil {
+		t.Fatal(err)
+	}
+	if _, e := early.next(t, one); e.ID != missed.ID {
+		t.Errorf("it hears %s, want %s", e.ID, missed.ID)
+	}
+}
+
 // outside is a plugin's connection, with what the server refused it.
 type outside struct {
 	*nats.Conn

@@ -15,6 +15,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/event/schema"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 const (
@@ -151,6 +152,9 @@ func (b *Bus) publishMany(ctx context.Context, msgs []*nats.Msg) (int, error) {
 func (b *Bus) publishOnce(ctx context.Context, msg *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, publishAttempt)
 	defer cancel()
+	if failpoint.Fail("bus.restart") != nil {
+		b.server.restart("a failpoint says so")
+	}
 	_, err := b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 	return err
 }

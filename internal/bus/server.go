@@ -32,27 +32,61 @@ type embedded struct {
 	cfg      Config
 	password string // of the bus itself, made at each start
 	log      *serverLog
-	srv      *server.Server
+
+	mu      sync.Mutex // guards srv, which only restart changes
+	srv     *server.Server
+	plugins []Plugin
+
+	restarting sync.Mutex
+	stopHealer func() // returns when it has stopped
 }
 
 func startServer(cfg Config) (*embedded, error) {
-	e := &embedded{cfg: cfg, password: rand.Text(), log: &serverLog{log: cfg.Logger}}
-	opts, err := e.options(nil)
-	if err != nil {
+	e := &embedded{cfg: cfg, password: rand.Text(), log: &serverLog{log: cfg.Logger}, plugins: cfg.Plugins}
+	for _, p := range cfg.Plugins {
+		if err := p.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	if err := e.start(); err != nil {
 		return nil, err
 	}
-	if e.srv, err = server.NewServer(opts); err != nil {
-		return nil, fmt.Errorf("making the bus server: %w", err)
-	}
-	e.srv.SetLoggerV2(e.log, false, false, false)
-	e.srv.Start()
-	// A port that is taken is said before Start returns.
-	if e.log.fatal() == nil && e.srv.ReadyForConnections(startTimeout) {
-		return e, nil
-	}
-	e.shutDown()
-	return nil, errors.Join(errors.New("the bus server did not start"), e.log.fatal())
+	e.heal()
+	return e, nil
 }
+
+func (e *embedded) start() error {
+	e.log.forget()
+	opts, err := e.options(e.plugins)
+	if err != nil {
+		return err
+	}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		return fmt.Errorf("making the bus server: %w", err)
+	}
+	srv.SetLoggerV2(e.log, false, false, false)
+	srv.Start()
+	e.mu.Lock()
+	e.srv = srv
+	e.mu.Unlock()
+	// A port that is taken is said before Start returns.
+	if e.log.fatal() == nil && srv.ReadyForConnections(startTimeout) {
+		return nil
+	}
+	e.stop()
+	return errors.Join(errors.New("the bus server did not start"), e.log.fatal())
+}
+
+func (e *embedded) server() *server.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.srv
+}
+
+// InProcessConn implements nats.InProcessConnProvider with the server that runs
+// now.
+func (e *embedded) InProcessConn() (net.Conn, error) { return e.server().InProcessConn() }
 
 // options are the server's, with the credentials of the plugins.
 func (e *embedded) options(plugins []Plugin) (*server.Options, error) {
@@ -133,33 +167,39 @@ func (e *embedded) reload(plugins []Plugin) error {
 		if err != nil {
 			return err
 		}
-		if err := e.srv.ReloadOptions(opts); err != nil {
+		if err := e.server().ReloadOptions(opts); err != nil {
 			return fmt.Errorf("changing the plugins of the bus: %w", err)
 		}
 	}
+	e.plugins = plugins
 	return nil
 }
 
 func (e *embedded) clientOptions() []nats.Option {
-	return []nats.Option{nats.InProcessServer(e.srv), nats.UserInfo(ownUser, e.password)}
+	return []nats.Option{nats.InProcessServer(e), nats.UserInfo(ownUser, e.password)}
 }
 
 func (e *embedded) addr() string {
 	if e.cfg.Listen == "" {
 		return ""
 	}
-	if a, ok := e.srv.Addr().(*net.TCPAddr); ok {
+	if a, ok := e.server().Addr().(*net.TCPAddr); ok {
 		return a.String()
 	}
 	return ""
 }
 
 func (e *embedded) shutDown() {
+	e.stopHealer()
 	if e.cfg.Listen != "" {
-		e.srv.LameDuckShutdown()
+		e.server().LameDuckShutdown()
 	}
-	e.srv.Shutdown()
-	e.srv.WaitForShutdown()
+	e.stop()
+}
+
+func (e *embedded) stop() {
+	e.server().Shutdown()
+	e.server().WaitForShutdown()
 }
 
 // serverLog passes the server's log on. Its notices are for its developers.
@@ -167,6 +207,7 @@ type serverLog struct {
 	log  *slog.Logger
 	mu   sync.Mutex
 	last string // why it did not start
+	lost bool   // it has said that it writes no more
 }
 
 func (l *serverLog) say(level func(string, ...any), format string, args []any) {
@@ -180,7 +221,14 @@ func (l *serverLog) Warnf(format string, args ...any) {
 	}
 	l.say(l.log.Warn, format, args)
 }
-func (l *serverLog) Errorf(format string, args ...any) { l.say(l.log.Error, format, args) }
+func (l *serverLog) Errorf(format string, args ...any) {
+	if strings.Contains(format, "critical write error") {
+		l.mu.Lock()
+		l.lost = true
+		l.mu.Unlock()
+	}
+	l.say(l.log.Error, format, args)
+}
 func (l *serverLog) Debugf(format string, args ...any) { l.say(l.log.Debug, format, args) }
 func (l *serverLog) Tracef(format string, args ...any) { l.say(l.log.Debug, format, args) }
 func (l *serverLog) Fatalf(format string, args ...any) {
@@ -188,6 +236,19 @@ func (l *serverLog) Fatalf(format string, args ...any) {
 	l.last = fmt.Sprintf(format, args...)
 	l.mu.Unlock()
 	l.say(l.log.Error, format, args)
+}
+
+// forget begins anew, for another server.
+func (l *serverLog) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last, l.lost = "", false
+}
+
+func (l *serverLog) writesNoMore() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
 }
 
 func (l *serverLog) fatal() error {

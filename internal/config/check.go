@@ -92,10 +92,11 @@ func (c *Config) Check() error {
 			within(no, key, keep, 24*time.Hour, 87600*time.Hour)
 		}
 	}
-	for _, later := range []struct{ key, value string }{{"bus.url", c.Bus.URL}, {"database.url", c.Database.URL}} {
-		if later.value != "" {
-			no(later.key, "shared engines come in a later version; leave it out, and the node uses its own in the data folder")
-		}
+	if c.Bus.URL != "" {
+		no("bus.url", "a shared bus comes in a later version; leave it out, and the node uses its own in the data folder")
+	}
+	if !isPostgresURL(c.Database.URL) {
+		no("database.url", "it is no URL of PostgreSQL: write postgres://USER:PASSWORD@HOST:5432/DATABASE, with %%XX for what is neither letter nor digit in the password")
 	}
 	return errors.Join(errs...)
 }
@@ -187,6 +188,19 @@ func checkPublicURL(raw string) error {
 		return fmt.Errorf("%q says more than scheme, host and port: the node lives at the root of its host, such as https://video.example.com", raw)
 	}
 	return nil
+}
+
+// isPostgresURL accepts "" for no database. It says only whether, because the
+// parser's reason may repeat a piece of the password.
+func isPostgresURL(raw string) bool {
+	if raw == "" {
+		return true
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || u.Fragment != "" {
+		return false
+	}
+	return u.Hostname() != "" || u.Query().Get("host") != "" // a name, or the folder of a socket
 }
 
 func oneOf(no complain, key, value string, allowed ...string) {

@@ -63,8 +63,12 @@ func TestCheck(t *testing.T) {
 		{"--smtp-host=m.com --smtp-from=a@m.com --smtp-password=x", "smtp.username: "},
 		{"--streaming-part-target=99ms", "streaming.part_target: 99ms is not between 100ms and 1s"},
 		{"--streaming-no-media-timeout=1h", "streaming.no_media_timeout: "},
-		{"--bus-url=nats://x", "bus.url: shared engines come in a later version"},
-		{"--database-url=postgres://x", "database.url: shared engines come in a later version"},
+		{"--bus-url=nats://x", "bus.url: a shared bus comes in a later version"},
+		{"--database-url=postgres://u:p%2F@db:5432/video?sslmode=require", ""},
+		{"--database-url=postgresql:///video?host=/run/postgresql", ""},
+		{"--database-url=mysql://x/y", "database.url: it is no URL of PostgreSQL"},
+		{"--database-url=postgres://u:pass#word@x/y", "database.url: it is no URL of PostgreSQL"},
+		{"--database-url=postgres:///y", "database.url: it is no URL of PostgreSQL"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.flags, func(t *testing.T) {

@@ -149,7 +149,7 @@ type Flows struct {
 
 // Database is where rows are kept when not in the data folder.
 type Database struct {
-	URL string `name:"url" placeholder:"URL" help:"Shared PostgreSQL database. Of a later version: a node refuses to start with it."`
+	URL string `name:"url" placeholder:"URL" help:"PostgreSQL database (13 or newer) for all rows and flows instead of SQLite files in the data folder, such as postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full. It is one node's alone. Better set by environment or file: other users of the machine can read flags."`
 }
 
 // BaseURL is what a link begins with when there is no request to take it from:

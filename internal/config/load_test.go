@@ -66,12 +66,13 @@ func TestEverySettingEveryWay(t *testing.T) {
 		"bus.listen":                {":1", ":2", ":3"},
 		"flows.keep":                {"24h0m0s", "0s", "48h0m0s"},
 		"flows.keep_failed":         {"0s", "24h0m0s", "87600h0m0s"},
+		"database.url":              {"postgres://f/f", "postgres://e/e", "postgres://a/a"},
 		"rules.allow_networks":      {"10.0.0.0/8", "fd00::/8,10.0.0.0/8", "127.0.0.1/32"},
 		"archive.keep":              {"1", "0", "3650"},
 		"archive.max_size":          {"1", "2", "0"},
 		"plugins":                   {"f.json=ffffffffffffffff", "e.json=eeeeeeeeeeeeeeee,g.json=ggggggggggggggg=", "a.json=aaaaaaaaaaaaaaaa"},
 	}
-	refused := map[string]bool{"config": true, "bus.url": true, "database.url": true}
+	refused := map[string]bool{"config": true, "bus.url": true}
 	for _, s := range config.Settings() {
 		if refused[s.Key] {
 			continue

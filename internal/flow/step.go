@@ -11,6 +11,7 @@ import (
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 // Forever, as Retries.Max, tries a step again until it succeeds.
@@ -121,6 +122,7 @@ func (x *execution) step(name string, fn func(ctx context.Context) (any, error),
 		}
 		return rec, nil
 	}, dbos.WithStepName(name))
+	failpoint.Pass("flow.step.recorded", name)
 	switch {
 	case err != nil:
 		return nil, x.interrupt(err)
@@ -169,10 +171,12 @@ func (x *execution) once(name string, fn func(ctx context.Context) (any, error))
 			raw, err = nil, &panicError{fmt.Sprintf("step %s panicked: %v", name, p)}
 		}
 	}()
+	failpoint.Pass("flow.step", name)
 	value, err := fn(x.ctx)
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Pass("flow.step.done", name)
 	raw, err = json.Marshal(value)
 	if err != nil {
 		return nil, errs.Wrap(err, errs.Invalid, "the result of step "+name+" cannot be encoded")

@@ -16,6 +16,16 @@ func New() string {
 	return strings.ToLower(ulid.MustNew(ulid.Now(), rand.Reader).String())
 }
 
+// After is New, ordered behind an earlier id of New's, also when the clock has gone
+// back since that was made.
+func After(earlier string) string {
+	ms := ulid.Now()
+	if e, err := ulid.ParseStrict(strings.ToUpper(earlier)); err == nil {
+		ms = max(ms, e.Time()+1)
+	}
+	return strings.ToLower(ulid.MustNew(ms, rand.Reader).String())
+}
+
 // Event returns a new id for an event: a UUIDv7 (RFC 9562), ordered by time.
 func Event() string {
 	return uuid.Must(uuid.NewV7()).String()
@@ -33,9 +43,10 @@ func namespace() uuid.UUID {
 }
 
 // A Sequence makes ids that are strictly increasing within it, even within one
-// millisecond. It is safe for concurrent use.
+// millisecond, and when the clock goes back. It is safe for concurrent use.
 type Sequence struct {
 	mu      sync.Mutex
+	last    uint64 // ms
 	entropy *ulid.MonotonicEntropy
 }
 
@@ -48,5 +59,6 @@ func NewSequence() *Sequence {
 func (s *Sequence) Next() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return strings.ToLower(ulid.MustNew(ulid.Now(), s.entropy).String())
+	s.last = max(s.last, ulid.Now())
+	return strings.ToLower(ulid.MustNew(s.last, s.entropy).String())
 }

@@ -39,3 +39,14 @@ func TestSequenceIncreases(t *testing.T) {
 		last = next
 	}
 }
+
+func TestAfter(t *testing.T) {
+	future := "7" + id.New()[1:] // of a clock that was far ahead
+	next := id.After(future)
+	if next <= future || len(next) != 26 || id.After(next) <= next {
+		t.Errorf("%s comes after %s", next, future)
+	}
+	if now, next := id.New(), id.After(""); next[:8] != now[:8] {
+		t.Errorf("after nothing comes %s, and now is %s", next, now)
+	}
+}

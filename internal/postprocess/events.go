@@ -57,15 +57,18 @@ func (s *Service) recordingEnded(ctx context.Context, e event.Envelope) error {
 		s.log.Error("post-processing: an event that makes no sense", "type", e.DetailType, "event", e.ID, "err", err)
 		return nil
 	}
-	deleted := false
 	err = s.db.Once(ctx, consumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
 		// The video may be deleted before its recording's end is heard here.
-		if deleted, err = s.videos.Deleted(ctx, job.ID); err != nil || deleted {
+		if deleted, err := s.videos.Deleted(ctx, job.ID); err != nil || deleted {
 			return err
 		}
 		return addJob(ctx, tx, job)
 	})
-	if err != nil || deleted {
+	if err != nil {
+		return err
+	}
+	// Again: this may be the event's second time.
+	if deleted, err := s.videos.Deleted(ctx, job.ID); err != nil || deleted {
 		return err
 	}
 	return s.start(ctx, job)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 type mp4Result struct {
@@ -52,7 +53,9 @@ func (s *Service) makeMP4(ctx context.Context, j Job) (mp4Result, error) {
 	if err != nil {
 		return mp4Result{}, err
 	}
+	failpoint.Pass("mp4.made")
 	size, err := s.put(ctx, mp4Key(j.ID), path)
+	failpoint.Pass("mp4.stored")
 	if err != nil {
 		return mp4Result{}, errors.Join(err, os.Remove(path))
 	}

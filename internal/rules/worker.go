@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 	"github.com/serverlessvideo/serverlessvideo/internal/rules/sqlc"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
@@ -139,7 +140,9 @@ func (w *worker) try(r sqlc.Rule, d sqlc.RuleDelivery) {
 	if r.Target == targetPlugin {
 		trying = w.asking
 	}
+	failpoint.Pass("delivery.send")
 	o := w.s.send(trying, r, d)
+	failpoint.Pass("delivery.sent")
 	defer func() {
 		w.end(r, o.err != "" && !o.final)
 		w.s.look() // there is room now
@@ -154,6 +157,7 @@ func (w *worker) try(r sqlc.Rule, d sqlc.RuleDelivery) {
 		// It is made again when its lease ends: at least once.
 		w.s.log.Error("rules: a try could not be noted", "rule", r.Name, "delivery", d.ID, "err", err)
 	}
+	failpoint.Pass("delivery.recorded")
 }
 
 // claim takes up to n due deliveries of a rule, which no other node tries until

@@ -11,6 +11,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 // Emit says events with the transaction: they reach the bus, soon after the
@@ -34,6 +35,7 @@ func (tx *Tx) Emit(ctx context.Context, events ...event.Envelope) error {
 			return fmt.Errorf("writing %s to the outbox: %w", e.DetailType, err)
 		}
 		tx.emitted = true
+		failpoint.Pass("emit")
 	}
 	return nil
 }
@@ -162,7 +164,11 @@ func (r *Relay) publish(ctx context.Context, rows []waitingRow) (published []str
 		}
 		seqs, events = append(seqs, row.seq), append(events, e)
 	}
+	failpoint.Pass("relay.publish")
 	n, err := r.publishAll(ctx, events)
+	if n > 0 {
+		failpoint.Pass("relay.published")
+	}
 	if err != nil && n < len(events) {
 		err = fmt.Errorf("publishing %s %s: %w", events[n].DetailType, events[n].ID, err)
 	}
@@ -232,7 +238,7 @@ func (db *DB) deletePublished(ctx context.Context, seqs []string) deletion {
 		d.seqs[seq] = struct{}{}
 	}
 	go func() {
-		d.done <- db.Tx(context.WithoutCancel(ctx), func(ctx context.Context, tx *Tx) error {
+		err := db.Tx(context.WithoutCancel(ctx), func(ctx context.Context, tx *Tx) error {
 			for _, seq := range seqs {
 				if _, err := tx.ExecContext(ctx, `DELETE FROM outbox WHERE seq = $1`, seq); err != nil {
 					return fmt.Errorf("deleting from the outbox: %w", err)
@@ -240,6 +246,8 @@ func (db *DB) deletePublished(ctx context.Context, seqs []string) deletion {
 			}
 			return nil
 		})
+		failpoint.Pass("relay.deleted")
+		d.done <- err
 	}()
 	return d
 }

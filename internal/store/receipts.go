@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 // ReceiptsKept is how long receipts are kept, and with them all that tells late
@@ -21,6 +23,7 @@ func (db *DB) Once(ctx context.Context, consumer, eventID string, fn func(ctx co
 		if err != nil || !first {
 			return err
 		}
+		failpoint.Pass("receipt")
 		return fn(ctx, tx)
 	})
 }

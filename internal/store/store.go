@@ -16,6 +16,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event/schema"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 )
 
@@ -28,6 +29,11 @@ type Config struct {
 	Path    string
 	URL     string
 	Schemas *schema.Registry // that events are held to; nil: one of its own
+	// Node is who works on a PostgreSQL database: while it is open no other
+	// node may open it. Nobody is kept out when it is empty. A SQLite file is
+	// guarded by the lock of its data folder.
+	Node   string
+	Logger *slog.Logger // of the claim that Node has; none when nil
 }
 
 // DB is the open database with all services' tables.
@@ -37,6 +43,7 @@ type DB struct {
 	sequence    *id.Sequence
 	wake        chan struct{}
 	schemas     *schema.Registry
+	claim       *claim // nil when nobody is kept out
 }
 
 // Open opens the database, making it if it is a file that does not exist, and
@@ -55,14 +62,22 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := db.migrate(ctx); err != nil {
+	prepare := db.migrate
+	if cfg.URL != "" && cfg.Node != "" {
+		prepare = func(ctx context.Context) error { return db.takeAndMigrate(ctx, cfg) }
+	}
+	if err := prepare(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
 
-// Close closes the database.
+// Close closes the database, and lets other nodes have it.
 func (db *DB) Close() error {
+	return errors.Join(db.claim.release(), db.closeConnections())
+}
+
+func (db *DB) closeConnections() error {
 	if db.read == db.write {
 		return db.write.Close()
 	}
@@ -112,6 +127,10 @@ func (db *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error
 }
 
 func (db *DB) tryTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	return db.told(db.runTx(ctx, fn))
+}
+
+func (db *DB) runTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
 	raw, err := db.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
@@ -129,10 +148,14 @@ func (db *DB) tryTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 		}
 		return err
 	}
+	if tx.emitted {
+		failpoint.Pass("outbox.commit")
+	}
 	if err := raw.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
 	if tx.emitted {
+		failpoint.Pass("outbox.committed")
 		db.Wake()
 	}
 	return nil

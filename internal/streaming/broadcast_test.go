@@ -16,6 +16,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/id"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/ingest"
@@ -175,6 +176,24 @@ func TestTakeOverWhileEnding(t *testing.T) {
 			t.Fatal("the second publisher sends to nobody")
 		}
 		second.Leave(true, "over")
+	}
+}
+
+// TestClockWentBack: a broadcast comes after those of its channel by the order of
+// ids, although their clock was ahead.
+func TestClockWentBack(t *testing.T) {
+	s := newBroadcasts(t, t.TempDir(), &held{})
+	future := "st-7" + id.New()[1:]
+	if _, err := s.insertStream(t.Context(), future, "c"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.endStream(t.Context(), ending{id: future, channel: "c", at: 1}); err != nil {
+		t.Fatal(err)
+	}
+	x := begin(t, s, &source{})
+	got := x.broadcast.id
+	if row, err := s.row(t.Context(), got); got <= future || err != nil || row.State != stateLive {
+		t.Errorf("%s comes after %s: %+v, %v", got, future, row, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package streaming
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func (s *Service) reserve(channel string) (b *broadcast, fresh bool, err error) 
 	case len(s.live) >= s.cfg.MaxStreams:
 		return nil, false, errs.Newf(errs.Unavailable, "this node has %d live streams, which is its limit", s.cfg.MaxStreams)
 	}
-	b = s.newBroadcast("st-"+id.New(), channel, time.Now())
+	b = s.newBroadcast(idPrefix+id.New(), channel, time.Now())
 	s.live[channel] = b
 	return b, true, nil
 }
@@ -111,6 +112,9 @@ func (s *Service) newBroadcast(id, channel string, startedAt time.Time) *broadca
 func (s *Service) make(ctx context.Context, b *broadcast, o ingest.Offer, p ingest.Publisher) (ingest.Session, error) {
 	defer close(b.made)
 	plan, err := s.plan(o)
+	if err == nil {
+		err = s.orderID(ctx, b)
+	}
 	if err == nil {
 		b.epoch, err = s.insertStream(ctx, b.id, b.channel)
 	}
@@ -128,6 +132,22 @@ func (s *Service) make(ctx context.Context, b *broadcast, o ingest.Offer, p inge
 	s.log.Info("broadcast begins", "stream", b.id, "channel", b.channel, "epoch", b.epoch, "protocol", o.Protocol,
 		"video", session.codec.String(), "plan", plan.String())
 	return session, nil
+}
+
+// orderID gives a broadcast that is not known to anybody yet an id behind those of
+// its channel's earlier ones, if the clock has gone back: who hears of streams in
+// another order takes the greatest id for the newest.
+func (s *Service) orderID(ctx context.Context, b *broadcast) error {
+	newest, err := s.newestStream(ctx, b.channel)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.id <= newest {
+		b.id = idPrefix + id.After(strings.TrimPrefix(newest, idPrefix))
+	}
+	return nil
 }
 
 // start makes the stream of a broadcast that has its epoch, and all that runs

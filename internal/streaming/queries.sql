@@ -30,3 +30,7 @@ SELECT * FROM streams WHERE node = $1 AND state IN ('live', 'storing') ORDER BY 
 -- name: SetEpoch :exec
 -- Another process goes on with the stream.
 UPDATE streams SET epoch = $1 WHERE id = $2;
+
+-- name: NewestStream :one
+-- By the order of ids, which is that of time unless the clock went back.
+SELECT id FROM streams WHERE channel = $1 ORDER BY id DESC LIMIT 1;

@@ -99,11 +99,16 @@ func facts(seg *live.Segment) recorder.Segment {
 	}
 }
 
-// finish waits until all is stored, for a while: what is not is left on disk. It
-// returns what this process has recorded of all rungs.
+// finish waits until all is stored, for a while: what is not is left on disk. Where
+// the disk is full, which is often why it is not stored, it waits on in memory,
+// unless the server stops. finish returns what this process has recorded of all
+// rungs.
 func (r *recordings) finish() recorder.Summary {
-	ctx, cancel := context.WithTimeout(context.Background(), r.broadcast.service.patience)
+	s := r.broadcast.service
+	ctx, cancel := context.WithTimeout(context.Background(), s.patience)
 	defer cancel()
+	cramped, cancelCramped := context.WithTimeout(s.running, crampedPatience)
+	defer cancelCramped()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all recorder.Summary
@@ -111,6 +116,9 @@ func (r *recordings) finish() recorder.Summary {
 	var adding sync.Mutex
 	for _, rec := range r.byRung {
 		wait.Go(func() {
+			if !rec.Drain(ctx) && rec.Cramped() {
+				rec.Drain(cramped)
+			}
 			sum := rec.Finish(ctx)
 			adding.Lock()
 			defer adding.Unlock()

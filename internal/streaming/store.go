@@ -19,6 +19,18 @@ const (
 	stateDeleted = "deleted" // with its video, by an earlier build: now the row goes
 )
 
+// idPrefix begins the ids of streams.
+const idPrefix = "st-"
+
+// newestStream returns the greatest id of a channel's streams, "" when it has none.
+func (s *Service) newestStream(ctx context.Context, channel string) (string, error) {
+	newest, err := sqlc.New(s.needs.DB.Read()).NewestStream(ctx, channel)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return newest, err
+}
+
 // insertStream makes a live stream: its epoch, its row and its event, or none.
 func (s *Service) insertStream(ctx context.Context, id, channel string) (epoch int64, err error) {
 	err = s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {

@@ -17,6 +17,9 @@ const (
 	// they are lost then.
 	storePatience     = 5 * time.Second
 	storeOrLoseWithin = 30 * time.Second
+	// And how long they wait in memory when the disk has no room for them: for an
+	// operator to make some.
+	crampedPatience = 30 * time.Minute
 	// maxStoringShown is how many streams that are over, and wait for the object
 	// store, can still be played as live ones. Their recordings can be in any case.
 	maxStoringShown = 32
@@ -52,6 +55,12 @@ func (s *Service) settle(ctx context.Context, channel, id string) error {
 		return err
 	}
 	sum := rec.Summary()
+	if !rec.HasMedia() {
+		if err := s.removeRemains(ctx, prefix); err != nil {
+			s.waits(id)
+			return err
+		}
+	}
 	did, err := s.endRecording(ctx, id, channel, sum)
 	if err != nil {
 		s.waits(id)
@@ -69,6 +78,21 @@ func (s *Service) settle(ctx context.Context, channel, id string) error {
 		s.log.Info("recording ended", attrs...)
 	}
 	return nil
+}
+
+// removeRemains removes what lies in the store of a recording that has no media,
+// and so becomes no video that could be deleted: the description of a first
+// segment, when the server was killed before the segment followed.
+func (s *Service) removeRemains(ctx context.Context, prefix string) error {
+	remains, err := s.needs.Objects.List(ctx, prefix+"/")
+	if err != nil {
+		return err
+	}
+	keys := make([]string, len(remains))
+	for i, o := range remains {
+		keys[i] = o.Key
+	}
+	return s.needs.Objects.Delete(ctx, keys...)
 }
 
 // waits notes that a stream is over and its recording is not.

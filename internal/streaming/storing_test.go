@@ -23,6 +23,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/event/eventtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/frame"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/hls/hlstest"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
 )
 
 // outage is an object store that is down at times: it takes nothing then, or
@@ -411,5 +412,23 @@ func TestGoOnWhileTheStoreIsDown(t *testing.T) {
 	}
 	if names, _ := told(t, s, id); !slices.Equal(names, []string{event.StreamStart, event.RecordingStart, event.StreamEnd, event.RecordingEnd}) {
 		t.Errorf("%v was said", names)
+	}
+}
+
+// TestRemainsOfNoRecordingAreRemoved: a server that was killed between the
+// description of the first segment and that segment leaves nothing behind that no
+// video owns.
+func TestRemainsOfNoRecordingAreRemoved(t *testing.T) {
+	s := newBroadcasts(t, t.TempDir(), &held{})
+	storedRecording(t, s, "st-none", 0)
+	storedRecording(t, s, "st-some", 1)
+	for id, want := range map[string]int{"st-none": 0, "st-some": 2} {
+		objects, err := s.needs.Objects.List(t.Context(), recorder.Prefix("c", id)+"/")
+		if err != nil || len(objects) != want {
+			t.Errorf("%s has %d objects, want %d (%v)", id, len(objects), want, err)
+		}
+		if row, err := s.row(t.Context(), id); err != nil || row.State != stateEnded || row.Recorded != (want > 0) {
+			t.Errorf("%s: %+v, %v", id, row, err)
+		}
 	}
 }

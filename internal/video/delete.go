@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
@@ -109,6 +110,7 @@ func (s *Service) sweep(ctx context.Context, videoID string, first bool) error {
 			return err
 		}
 	}
+	failpoint.Pass("sweep.removed")
 	var again int64
 	if first || !v.Swept {
 		again = store.Now() + sweepAgain.Milliseconds()

@@ -22,6 +22,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
+	"github.com/serverlessvideo/serverlessvideo/test/harness"
 )
 
 // The child works on the folder and the database that these name.
@@ -40,7 +41,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	harness.RemoveBuilds()
+	os.Exit(status)
 }
 
 // said counts in the child's database: what was said (a row with its event in
@@ -142,7 +145,7 @@ func TestOutboxSurvivesKill(t *testing.T) {
 	storetest.EachConfig(t, func(t *testing.T, cfg store.Config) {
 		dir := t.TempDir()
 		var acknowledged int64
-		for range rounds() {
+		for range rounds(6) {
 			acknowledged = max(acknowledged, killOnce(t, dir, cfg))
 		}
 		if acknowledged == 0 {
@@ -150,14 +153,6 @@ func TestOutboxSurvivesKill(t *testing.T) {
 		}
 		check(t, dir, cfg, acknowledged)
 	})
-}
-
-// rounds is 6, or what CRASH_ROUNDS says.
-func rounds() int {
-	if n, err := strconv.Atoi(os.Getenv("CRASH_ROUNDS")); err == nil {
-		return n
-	}
-	return 6
 }
 
 // killOnce runs a child, kills it some time after its first commit, and returns

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -41,31 +42,37 @@ func (n *Node) SignIn(u User) *Client {
 // Do sends a JSON body, none when nil, and returns the status and the answer.
 func (c *Client) Do(method, path string, body any) (status int, answer []byte) {
 	c.t.Helper()
+	status, answer, err := c.Try(context.Background(), method, path, body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return status, answer
+}
+
+// Try is Do on a node that may die meanwhile.
+func (c *Client) Try(ctx context.Context, method, path string, body any) (status int, answer []byte, err error) {
 	var r io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
-			c.t.Fatal(err)
+			return 0, nil, err
 		}
 		r = bytes.NewReader(b)
 	}
-	req, err := http.NewRequest(method, c.base+path, r)
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, r)
 	if err != nil {
-		c.t.Fatal(err)
+		return 0, nil, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		c.t.Fatal(err)
+		return 0, nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, err = io.ReadAll(resp.Body)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return resp.StatusCode, answer
+	return resp.StatusCode, answer, err
 }
 
 // HTTP returns the client of the session, for what is no single answer.

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -26,9 +25,9 @@ const Patience = 60 * time.Second
 
 // Node is the program, running as `serve` on a data folder of its own.
 type Node struct {
-	Dir string   // data folder
+	Dir string   // data folder; may be changed while the node does not run
 	URL string   // of plain HTTP, without a slash at the end
-	Env []string // added to the environment of the next start, as NAME=value
+	Env []string // added to the environment of the next start and of commands, as NAME=value
 
 	t      testing.TB
 	binary string
@@ -50,7 +49,7 @@ func New(t testing.TB, args ...string) *Node {
 		binary: Binary(t),
 		log:    &syncBuffer{},
 	}
-	n.args = append([]string{"serve", "--data-dir", n.Dir, "--http", addr, "--webrtc-udp", "127.0.0.1:" + freeUDPPort(t)}, args...)
+	n.args = append([]string{"--http", addr, "--webrtc-udp", "127.0.0.1:" + freeUDPPort(t)}, args...)
 	t.Cleanup(func() {
 		n.Kill()
 		if t.Failed() {
@@ -63,6 +62,12 @@ func New(t testing.TB, args ...string) *Node {
 // Use makes another build of the program run from the next start on.
 func (n *Node) Use(binary string) { n.binary = binary }
 
+// UseDatabase lets the node, and commands on its folder, work on a PostgreSQL
+// database (storetest.PostgresURL makes one) instead of files.
+func (n *Node) UseDatabase(url string) {
+	n.Env = append(n.Env, "SERVERLESSVIDEO_DATABASE_URL="+url)
+}
+
 // Start is New and Start in one.
 func Start(t testing.TB, args ...string) *Node {
 	t.Helper()
@@ -74,7 +79,21 @@ func Start(t testing.TB, args ...string) *Node {
 // Start starts the program and waits until it is ready.
 func (n *Node) Start() {
 	n.t.Helper()
-	n.cmd = exec.Command(n.binary, n.args...)
+	n.Launch()
+	Eventually(n.t, "the node is ready", func() error {
+		select {
+		case <-n.exited:
+			n.t.Fatalf("the node ended at its start:\n%s", n.Log())
+		default:
+		}
+		return n.Ready()
+	})
+}
+
+// Launch starts the program and does not wait for it.
+func (n *Node) Launch() {
+	n.t.Helper()
+	n.cmd = exec.Command(n.binary, append([]string{"serve", "--data-dir", n.Dir}, n.args...)...)
 	n.cmd.Env = append(os.Environ(), n.Env...)
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
 	if err := n.cmd.Start(); err != nil {
@@ -85,17 +104,13 @@ func (n *Node) Start() {
 		_ = cmd.Wait()
 		close(exited)
 	}(n.cmd, n.exited)
-	Eventually(n.t, "the node is ready", func() error {
-		select {
-		case <-n.exited:
-			n.t.Fatalf("the node ended at its start:\n%s", n.Log())
-		default:
-		}
-		return n.ready()
-	})
 }
 
-func (n *Node) ready() error {
+// Exited is closed when the program that was started last has ended.
+func (n *Node) Exited() <-chan struct{} { return n.exited }
+
+// Ready returns why the program cannot serve now, nil when it can.
+func (n *Node) Ready() error {
 	resp, err := http.Get(n.URL + "/readyz")
 	if err != nil {
 		return err
@@ -109,7 +124,7 @@ func (n *Node) ready() error {
 
 // Kill ends the program as a power cut would, if it runs.
 func (n *Node) Kill() {
-	if n.running() {
+	if n.Running() {
 		_ = n.cmd.Process.Kill()
 		<-n.exited
 	}
@@ -141,7 +156,8 @@ func (n *Node) WaitExit() int {
 	return n.cmd.ProcessState.ExitCode()
 }
 
-func (n *Node) running() bool {
+// Running says whether the program runs.
+func (n *Node) Running() bool {
 	if n.cmd == nil {
 		return false
 	}
@@ -165,6 +181,7 @@ func (n *Node) Command(stdin string, args ...string) (stdout string, err error) 
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, n.binary, args...)
+	cmd.Env = append(os.Environ(), n.Env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
@@ -250,12 +267,6 @@ func freeUDPPort(t testing.TB) string {
 	return port
 }
 
-var build struct {
-	once sync.Once
-	path string
-	err  error
-}
-
 // Binary returns the program: the one that TEST_BINARY names,
 // which `make test` has built with the web app, else one built now.
 func Binary(t testing.TB) string {
@@ -263,22 +274,48 @@ func Binary(t testing.TB) string {
 	if path := os.Getenv("TEST_BINARY"); path != "" {
 		return path
 	}
-	build.once.Do(func() {
-		dir, err := os.MkdirTemp("", "serverlessvideo-test-*")
-		if err != nil {
-			build.err = err
-			return
-		}
-		build.path = filepath.Join(dir, "serverlessvideo")
-		out, err := exec.Command("go", "build", "-o", build.path, "github.com/serverlessvideo/serverlessvideo/cmd/serverlessvideo").CombinedOutput()
-		if err != nil {
-			build.err = errors.Join(err, errors.New(string(out)))
-		}
-	})
-	if build.err != nil {
-		t.Fatal(build.err)
+	return Build(t)
+}
+
+var builds struct {
+	mu    sync.Mutex
+	paths map[string]string // by flags
+}
+
+// Build builds the program with flags of `go build`, once in a test process.
+func Build(t testing.TB, flags ...string) string {
+	t.Helper()
+	builds.mu.Lock()
+	defer builds.mu.Unlock()
+	key := strings.Join(flags, " ")
+	if path := builds.paths[key]; path != "" {
+		return path
 	}
-	return build.path
+	dir, err := os.MkdirTemp("", "serverlessvideo-test-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "serverlessvideo")
+	args := append(append([]string{"build"}, flags...), "-o", path, "github.com/serverlessvideo/serverlessvideo/cmd/serverlessvideo")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if builds.paths == nil {
+		builds.paths = map[string]string{}
+	}
+	builds.paths[key] = path
+	return path
+}
+
+// RemoveBuilds removes what Build has made. It is for TestMain, which knows that
+// nobody needs it any more.
+func RemoveBuilds() {
+	builds.mu.Lock()
+	defer builds.mu.Unlock()
+	for key, path := range builds.paths {
+		_ = os.RemoveAll(filepath.Dir(path))
+		delete(builds.paths, key)
+	}
 }
 
 type syncBuffer struct {

@@ -84,6 +84,16 @@ func Retryable(err error) bool {
 	return errors.Is(err, errUndone) || primary(err) == sqlite3.SQLITE_BUSY
 }
 
+// Away says whether the file cannot be used just now, whatever is asked: its disk
+// is full, broken or read-only.
+func Away(err error) bool {
+	switch primary(err) {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		return true
+	}
+	return false
+}
+
 // primary returns SQLite's primary result code of err, 0 when it has none.
 func primary(err error) int {
 	var e *sqlite.Error

@@ -118,21 +118,35 @@ func (r *Recorder) Waiting() Waiting {
 	return r.waiting
 }
 
-// Finish waits until all is stored, or until ctx is done, and returns what the
-// recording came to. What is not stored then is left to Spill.Recover, and lost
-// without a Spill.
-func (r *Recorder) Finish(ctx context.Context) Summary {
+// Drain waits until all is stored, or until ctx is done, and says whether it is.
+// Nothing comes after it. What is not stored waits on, until Finish.
+func (r *Recorder) Drain(ctx context.Context) bool {
 	r.mu.Lock()
 	r.finished = true
 	r.signal()
 	r.mu.Unlock()
 	select {
 	case <-r.done:
+		return true
 	case <-ctx.Done():
-		r.cancel()
-		<-r.done
+		return false
 	}
+}
+
+// Cramped says whether Finish would lose something although there is a Spill:
+// the disk has no room for what waits in memory.
+func (r *Recorder) Cramped() bool {
+	waits := r.Waiting().Memory
+	return r.cfg.Spill != nil && waits > 0 && !r.hasRoom(waits)
+}
+
+// Finish waits until all is stored, or until ctx is done, and returns what the
+// recording came to. What is not stored then is left to Spill.Recover, and lost
+// without a Spill.
+func (r *Recorder) Finish(ctx context.Context) Summary {
+	r.Drain(ctx)
 	r.cancel()
+	<-r.done
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.summary

@@ -128,6 +128,29 @@ func TestSpillFull(t *testing.T) {
 	}
 }
 
+// TestCramped: what ends while the disk is full waits on in memory, and is whole
+// when there is room again.
+func TestCramped(t *testing.T) {
+	store, spill := newMoody(t, failing), openSpill(t, t.TempDir())
+	spill.disk = func(string) (free, total int64, err error) { return 0, 1 << 40, nil }
+	r, c := start(store, func(cfg *Config) { cfg.Spill = spill })
+	for msn := range uint64(6) {
+		r.Segment(segment(msn))
+	}
+	soon, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if r.Drain(soon) || !r.Cramped() {
+		t.Errorf("%+v waits", r.Waiting())
+	}
+	store.set(well)
+	if !r.Drain(context.Background()) || r.Cramped() {
+		t.Errorf("%+v waits", r.Waiting())
+	}
+	if sum := r.Finish(soon); sum.Segments != 6 || sum.Lost != 0 || !slices.Equal(c.stored, upTo(6)) {
+		t.Errorf("%+v, %+v", sum, c)
+	}
+}
+
 // TestDiskBroken goes on in memory when nothing can be spilled.
 func TestDiskBroken(t *testing.T) {
 	store, dir := newMoody(t, failing), filepath.Join(t.TempDir(), "spill")

@@ -134,6 +134,18 @@ func (q *Queries) MarkRecorded(ctx context.Context, id string) (int64, error) {
 	return result.RowsAffected()
 }
 
+const newestStream = `-- name: NewestStream :one
+SELECT id FROM streams WHERE channel = $1 ORDER BY id DESC LIMIT 1
+`
+
+// By the order of ids, which is that of time unless the clock went back.
+func (q *Queries) NewestStream(ctx context.Context, channel string) (string, error) {
+	row := q.db.QueryRowContext(ctx, newestStream, channel)
+	var id string
+	err := row.Scan(&id)
+	return id, err
+}
+
 const removeStream = `-- name: RemoveStream :exec
 DELETE FROM streams WHERE id = $1
 `
