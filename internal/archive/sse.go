@@ -28,10 +28,12 @@ func (l *Live) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(l.closing, cancel)()
+	stopClosing := context.AfterFunc(l.closing, cancel)
+	defer stopClosing()
 	out := &stream{w: w, control: http.NewResponseController(w), deadline: l.cfg.WriteDeadline, ctx: ctx}
 	defer out.finish()
-	defer context.AfterFunc(ctx, out.interrupt)()
+	stopInterrupt := context.AfterFunc(ctx, out.interrupt)
+	defer stopInterrupt()
 	v := &viewer{filter: f, queue: make(chan []byte, l.cfg.MaxQueue), cut: cancel}
 	joined, err := l.join(v)
 	switch {
