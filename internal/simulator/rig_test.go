@@ -198,10 +198,10 @@ func (r *rig) await(id, state string) simulator.SimulationView {
 	var v simulator.SimulationView
 	eventually(r.t, "the run is "+state, func() error {
 		var err error
-		if v, err = r.Get(r.t.Context(), id); err != nil || v.State != state {
-			return fmt.Errorf("%+v, %v", v, err)
+		if v, err = r.Get(r.t.Context(), id); err == nil && v.State != state {
+			err = fmt.Errorf("%+v", v)
 		}
-		return nil
+		return err
 	})
 	return v
 }

@@ -2,6 +2,7 @@ package simulator_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -212,8 +213,8 @@ func TestKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "it is forgotten", func() error {
-			if _, err := r.Get(t.Context(), id); errs.CodeOf(err) != errs.NotFound {
-				return fmt.Errorf("%v", err)
+			if v, err := r.Get(t.Context(), id); errs.CodeOf(err) != errs.NotFound {
+				return errors.Join(err, errors.New(v.State))
 			}
 			return nil
 		})

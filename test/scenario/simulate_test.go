@@ -128,14 +128,19 @@ func (s *simulation) inTheMiddle() (id, video string) {
 	s.t.Helper()
 	harness.Eventually(s.t, "a simulated video is in work", func() error {
 		var runs harness.List[run]
-		if err := s.admin.Get("/api/simulations", &runs); err != nil || runs.Count == 0 || runs.Data[0].State != "running" {
-			return fmt.Errorf("%+v, %v", runs, err)
+		if err := s.admin.Get("/api/simulations", &runs); err != nil {
+			return err
+		}
+		if runs.Count == 0 || runs.Data[0].State != "running" {
+			return fmt.Errorf("%+v", runs)
 		}
 		id = runs.Data[0].ID
 		var videos harness.List[struct{ ID, State, Step string }]
-		err := s.admin.Get("/api/simulations/"+id+"/videos", &videos)
-		if err != nil || videos.Count != 1 || videos.Data[0].Step != "storyboard" {
-			return fmt.Errorf("%+v, %v", videos, err)
+		if err := s.admin.Get("/api/simulations/"+id+"/videos", &videos); err != nil {
+			return err
+		}
+		if videos.Count != 1 || videos.Data[0].Step != "storyboard" {
+			return fmt.Errorf("%+v", videos)
 		}
 		video = videos.Data[0].ID
 		return nil
@@ -148,10 +153,11 @@ func (s *simulation) removed(id string) run {
 	s.t.Helper()
 	var r run
 	harness.Eventually(s.t, "the simulation is removed", func() error {
-		if err := s.admin.Get("/api/simulations/"+id, &r); err != nil || r.State != "removed" {
-			return fmt.Errorf("%+v, %v", r, err)
+		err := s.admin.Get("/api/simulations/"+id, &r)
+		if err == nil && r.State != "removed" {
+			err = fmt.Errorf("%+v", r)
 		}
-		return nil
+		return err
 	})
 	return r
 }
