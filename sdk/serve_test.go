@@ -66,7 +66,8 @@ func (h *host) invoke(video string) event.Envelope {
 	h.t.Helper()
 	e := event.New(event.PluginInvocation{
 		Hook: "postMetadata", Plugin: "tagger", TaskToken: "token-" + video,
-		Video: event.PluginVideo{ID: video, Channel: "alice", Author: event.Author{Username: "otter"}, DurationMillis: 12_000},
+		Video: event.PluginVideo{ID: video, Channel: "alice", Author: event.Author{Username: "otter"}, DurationMillis: 12_000, CreatedAt: "2026-11-26T12:00:00.000Z",
+			PlaybackURL: "https://x/video.mp4", StreamURL: "https://x/master.m3u8", RecordingS3KeyPrefix: "recordings/alice/" + video},
 		PluginData: event.PluginOutputs{"preMetadata": {
 			{OutputKey: "plugin-transcribe", OutputValue: json.RawMessage(`{"words":7}`)},
 		}},

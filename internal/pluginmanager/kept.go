@@ -70,17 +70,19 @@ func (k *Kept) Forget(ctx context.Context, videoID string) error {
 		if err := q.RemoveLifecycles(ctx, videoID); err != nil {
 			return fmt.Errorf("removing the lifecycle of video %s: %w", videoID, err)
 		}
-		for _, f := range flows {
-			if err := tx.ForgetFlow(ctx, f); err != nil {
-				return err
-			}
-		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return k.flows.Forget(ctx, flows...)
+	if err := k.flows.Forget(ctx, flows...); err != nil {
+		return err
+	}
+	// The receipts last: a flow that ran has written them until now. The first
+	// attempt's again, whose flow may have gone in a run of this that was broken off.
+	return k.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return tx.ForgetFlows(ctx, append(flows, flowPrefix+videoID)...)
+	})
 }
 
 // Renew is Forget for a video whose lifecycle is to run from its beginning: what was

@@ -211,7 +211,7 @@ func TestFullDatabase(t *testing.T) {
 	err := db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.ExecContext(ctx, "PRAGMA max_page_count = 1") // as many as it has
 		for n := 0; err == nil && n < 10_000; n++ {
-			err = tx.Emit(ctx, event.New(event.VideoDeleted{ID: strings.Repeat("x", 4000)}))
+			err = tx.Emit(ctx, event.New(event.VideoDeleted{ChannelName: "c", ID: "st-1", Reason: strings.Repeat("x", 4000)}))
 		}
 		return err
 	})

@@ -103,10 +103,12 @@ func (tx *Tx) storedResult(ctx context.Context, scope, name string, result any) 
 	return json.Unmarshal([]byte(text), result)
 }
 
-// ForgetFlow forgets the receipts of a flow that is gone, and their results.
-func (tx *Tx) ForgetFlow(ctx context.Context, flowID string) error {
-	if _, err := tx.ExecContext(ctx, `DELETE FROM receipts WHERE scope = $1`, "flow:"+flowID); err != nil {
-		return fmt.Errorf("forgetting the receipts of %s: %w", flowID, err)
+// ForgetFlows forgets the receipts of flows that are gone, and their results.
+func (tx *Tx) ForgetFlows(ctx context.Context, flowIDs ...string) error {
+	for _, flowID := range flowIDs {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM receipts WHERE scope = $1`, "flow:"+flowID); err != nil {
+			return fmt.Errorf("forgetting the receipts of %s: %w", flowID, err)
+		}
 	}
 	return nil
 }
