@@ -172,7 +172,9 @@ func TestRestart(t *testing.T) {
 		first.stop()
 
 		second := newRig(t, db, quick(), 2).run()
+		second.mu.Lock()
 		second.traces[id+"-1"] = true
+		second.mu.Unlock()
 		second.hear(life(id+"-1", "valid", time.Now())...)
 		if sent := second.waitSent(1); sent[0] != id+"-2" {
 			t.Errorf("replayed %v", sent)
