@@ -130,6 +130,7 @@ func (b *Bus) publishMany(ctx context.Context, msgs []*nats.Msg) (int, error) {
 	futures := make([]jetstream.PubAckFuture, 0, len(msgs))
 	var unsent error
 	for _, m := range msgs {
+		b.failpoint()
 		f, err := b.js.PublishMsgAsync(&nats.Msg{Subject: m.Subject, Data: m.Data, Header: m.Header}, jetstream.WithRetryAttempts(0))
 		if err != nil {
 			unsent = err
@@ -152,9 +153,14 @@ func (b *Bus) publishMany(ctx context.Context, msgs []*nats.Msg) (int, error) {
 func (b *Bus) publishOnce(ctx context.Context, msg *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, publishAttempt)
 	defer cancel()
+	b.failpoint()
+	_, err := b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	return err
+}
+
+// failpoint lets tests end the server between any two events.
+func (b *Bus) failpoint() {
 	if failpoint.Fail("bus.restart") != nil {
 		b.server.restart("a failpoint says so")
 	}
-	_, err := b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
-	return err
 }

@@ -601,8 +601,10 @@ func (a *auditor) deliveries() {
 	for id, e := range a.events {
 		h, ok := w.heard[id]
 		row, kept := of[id] // the node keeps the last ones
+		withdrawn := a.rows.videos[e.About()].DeletedAt > 0 && e.DetailType != "VideoDeleted"
 		switch {
 		case !ok && !kept && (e.Source == event.SourceAuth || e.DetailType == "ChannelUpdated"): // before there was the rule
+		case !ok && withdrawn && !kept: // what waits about a deleted video goes with it
 		case !ok:
 			a.say("the webhook never heard %s %s", e.DetailType, id)
 		case len(h.messages) != 1 || kept && h.messages[row.ID] == 0:

@@ -256,6 +256,7 @@ func leftOf(t *testing.T, n *harness.Node, id string) error {
 		"history_videos":  "deleted_at > 0",
 		"channels":        "TRUE",
 		"rule_deliveries": "detail_type = 'VideoDeleted'",
+		"archive_events":  "TRUE", // what happened stays on record, with its age
 	}
 	for _, name := range []string{"app.db", "flow.db"} {
 		db, err := sql.Open("sqlite", "file:"+filepath.Join(n.Dir, name)+"?mode=ro&_pragma=busy_timeout(5000)")

@@ -27,8 +27,9 @@ func TestEventsOfALife(t *testing.T) {
 	if err := os.WriteFile(manifest, []byte(silent), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n := harness.New(t, "--rules-allow-networks", "127.0.0.1/32", "--bus-listen", harness.FreeAddress(t))
-	n.Env = []string{"SERVERLESSVIDEO_PLUGINS=" + manifest + "=nobody-connects-with-this"}
+	n := harness.New(t, "--rules-allow-networks", "127.0.0.1/32")
+	// For commands, too: their configuration is held to the same rules.
+	n.Env = []string{"SERVERLESSVIDEO_PLUGINS=" + manifest + "=nobody-connects-with-this", "SERVERLESSVIDEO_BUS_LISTEN=" + harness.FreeAddress(t)}
 	n.Start()
 	ear := listenWebhook(t, n)
 
