@@ -259,6 +259,10 @@ func TestAllIsWell(t *testing.T) {
 		f := newFixture(t, db)
 		f.video("st-1", ago)
 		f.video("st-2", 0)
+		f.hear(ago, f.videos.Consumers(), event.SimulatedRecording{RecordingStateChange: event.RecordingStateChange{
+			RecordingStatus: event.RecordingEnd, ChannelName: "alice", StreamID: "sim-1-1",
+			RecordingS3KeyPrefix: recorder.Prefix("alice", "st-1"), RecordingDurationMS: 2000,
+		}})
 		f.stream("st-3", "live", true)
 		f.put(ago, segment("st-3"), "recordings/alice/st-3/thumbnail.jpg")
 		f.stream("st-4", "storing", true)
@@ -267,7 +271,7 @@ func TestAllIsWell(t *testing.T) {
 		f.hear(ago, f.history.Consumers(), event.StreamStateChange{EventName: event.StreamStart, ChannelName: "alice", StreamID: "st-5"})
 		f.put(0, "videos/st-6/plugins/p/x", segment("st-7")) // being made
 		report := f.want(true)
-		if report.Objects != 15 || report.Videos != 2 || report.Bytes != 75 || report.Left() != 0 {
+		if report.Objects != 15 || report.Videos != 3 || report.Bytes != 75 || report.Left() != 0 {
 			t.Errorf("%+v", report)
 		}
 	})

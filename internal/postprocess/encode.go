@@ -112,11 +112,13 @@ type encoding struct{ video, audio bool }
 // encoded too: ffmpeg copies samples, but the first entry alone.
 func planEncoding(m Media) encoding {
 	var e encoding
-	for i, codec := range m.Codecs {
-		if i == 0 && m.Width > 0 || i < len(m.Codecs)-1 {
+	for _, codec := range m.Codecs {
+		switch {
+		case isAAC(codec):
+		case codec == "opus": // the only other sound that is recorded
+			e.audio = true
+		default:
 			e.video = e.video || !isH264(codec)
-		} else {
-			e.audio = !isAAC(codec)
 		}
 	}
 	if e.audio && m.Width > 0 && m.Entries != 1 {
@@ -151,24 +153,25 @@ func (e encoding) args(in, out string, m Media) []string {
 
 // codecs returns those of the encoded file, which had others before.
 func (e encoding) codecs(path string, before []string) ([]string, error) {
-	var out []string
-	switch {
-	case e.video:
+	var video, audio []string
+	for _, codec := range before {
+		switch {
+		case isAAC(codec):
+			audio = []string{codec}
+		case codec == "opus":
+			audio = []string{"mp4a.40.2"} // AAC-LC, ffmpeg's default
+		default:
+			video = append(video, codec)
+		}
+	}
+	if e.video {
 		codec, err := h264Of(path)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, codec)
-	default:
-		out = append(out, before[:max(0, len(before)-1)]...)
+		video = []string{codec}
 	}
-	switch {
-	case e.audio:
-		return append(out, "mp4a.40.2"), nil // AAC-LC, ffmpeg's default
-	case len(before) > 0 && isAAC(before[len(before)-1]):
-		return append(out, before[len(before)-1]), nil
-	}
-	return out, nil
+	return append(video, audio...), nil
 }
 
 // h264Of reads an MP4's codec string (RFC 6381, 3.3) out of its

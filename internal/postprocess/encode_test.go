@@ -93,6 +93,7 @@ func TestEncodingPlan(t *testing.T) {
 		"Opus, turned":            {wide(2, "avc1.42c028", "opus"), "libx264", "aac"},
 		"Opus, of an older build": {wide(0, "avc1.42c028", "opus"), "libx264", "aac"},
 		"AAC, turned":             {wide(2, "avc1.42c028", "avc1.42c01f", "mp4a.40.2"), "", ""},
+		"turned without sound":    {wide(2, "avc1.42c028", "avc1.42c01f"), "", ""},
 		"AV1":                     {wide(1, "av01.0.04M.08", "mp4a.40.2"), "libx264", "copy"},
 		"VP9 without sound":       {wide(1, "vp09.00.31.08"), "libx264", "copy"},
 		"then H.264":              {wide(2, "hvc1.1.6.L93.B0", "avc1.42c028", "mp4a.40.2"), "libx264", "copy"},
