@@ -160,7 +160,15 @@ func TestVOD(t *testing.T) {
 			t.Errorf("%s: %d %v %s", name, status, header, body)
 		}
 	}
+	// What lies with another video is not found by way of this one.
+	for _, key := range []string{"videos/st-2/x.txt", "videos/" + id + "/x.txt"} {
+		if err := n.objects.Put(context.Background(), key, strings.NewReader("secret"), 6); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for path, want := range map[string]int{
+		"/vod/" + id + "/plugins/..%2fx.txt":           404,
+		"/vod/" + id + "/plugins/p/..%2f..%2fx.txt":    404,
 		"/vod/" + id + "/thumbnail.jpg":                404,
 		"/vod/" + id + "/storyboard-2.jpg":             404,
 		"/vod/" + id + "/storyboard-01.jpg":            404,

@@ -114,11 +114,13 @@ func (s *Service) vodPluginText(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	name := r.PathValue("name")
-	key := path.Join("videos", v.video, "plugins", r.PathValue("plugin"), name)
+	plugin, name := r.PathValue("plugin"), r.PathValue("name")
+	// Not path.Join, which would follow "..": a value of the path may have been
+	// written with %2f, and lead to another video.
+	key := strings.Join([]string{"videos", v.video, "plugins", plugin, name}, "/")
 	kind, known := map[string]string{".txt": "text/plain; charset=utf-8", ".vtt": "text/vtt; charset=utf-8"}[path.Ext(name)]
 	err := blob.CheckKey(key)
-	if !known || err != nil {
+	if !known || err != nil || strings.Contains(plugin+name, "/") {
 		err = errs.Newf(errs.NotFound, "plugins have no %q; their texts end in .txt or .vtt", name)
 	} else {
 		err = s.serveObject(w, r, key, object{cache: v.cache(cacheMedia), contentType: kind})
