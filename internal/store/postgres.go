@@ -36,12 +36,14 @@ func (db *DB) openPostgres(ctx context.Context, dsn string) error {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = connectTime
 	}
-	pool := stdlib.OpenDB(*cfg)
-	pool.SetMaxOpenConns(postgresConnections)
-	db.write, db.read = pool, pool
+	db.write, db.read = stdlib.OpenDB(*cfg), stdlib.OpenDB(*cfg)
+	// Two pools: who has a transaction may read beside it, and would wait for
+	// ever for a connection that others in transactions wait for, too.
+	db.write.SetMaxOpenConns(postgresConnections)
+	db.read.SetMaxOpenConns(postgresConnections)
 	db.dialect = dialect{goose: goose.DialectPostgres, folder: "postgres", collided: postgresCollided, isUnique: postgresUnique, away: postgresAway}
 	if err := db.makeSchema(ctx); err != nil {
-		return errors.Join(explained(err, cfg), pool.Close())
+		return errors.Join(explained(err, cfg), db.closeConnections())
 	}
 	return nil
 }

@@ -78,9 +78,6 @@ func (db *DB) Close() error {
 }
 
 func (db *DB) closeConnections() error {
-	if db.read == db.write {
-		return db.write.Close()
-	}
 	return errors.Join(db.read.Close(), db.write.Close())
 }
 

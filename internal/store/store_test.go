@@ -313,3 +313,25 @@ func TestIsUnique(t *testing.T) {
 		}
 	})
 }
+
+// TestReadingWithinTransactions: who has a transaction may read beside it, however
+// many do so at once.
+func TestReadingWithinTransactions(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		var all sync.WaitGroup
+		for n := range 100 {
+			all.Go(func() {
+				err := db.Once(ctx, "reader", fmt.Sprint("e", n), func(ctx context.Context, _ *store.Tx) error {
+					var one int
+					return db.Read().QueryRowContext(ctx, `SELECT 1`).Scan(&one)
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
