@@ -86,6 +86,9 @@ func (g *group) Close() error {
 	if err := g.turn(context.Background()); err != nil {
 		return err
 	}
+	if g.batch != nil { // this turn was what it waited for
+		g.commit()
+	}
 	if g.conn != nil {
 		failures = append(failures, g.conn.Close())
 		g.conn = nil
@@ -185,6 +188,9 @@ func (g *group) join(ctx context.Context) (*tx, error) {
 		return &tx{g: g, batch: g.batch, marked: true}, nil
 	}
 	if g.conn == nil {
+		if g.isEnded() {
+			return nil, errors.New("sqlite: the database is closed")
+		}
 		c, err := connect(ctx, g.write)
 		if err != nil {
 			return nil, err
@@ -196,6 +202,12 @@ func (g *group) join(ctx context.Context) (*tx, error) {
 	}
 	g.batch = &batch{began: time.Now(), done: make(chan struct{})}
 	return &tx{g: g, batch: g.batch}, nil
+}
+
+func (g *group) isEnded() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ended
 }
 
 // reader returns a connection for reading what is committed, to be given back.

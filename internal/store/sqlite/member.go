@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 )
@@ -50,7 +51,7 @@ func (m *member) ExecContext(ctx context.Context, query string, args []driver.Na
 	}
 	result, err := t.exec(ctx, query, args)
 	if err != nil {
-		return nil, errors.Join(err, t.Rollback())
+		return nil, undo(t, err)
 	}
 	return result, t.Commit()
 }
@@ -74,9 +75,18 @@ func (m *member) QueryContext(ctx context.Context, query string, args []driver.N
 		kept, err = drain(all)
 	}
 	if err != nil {
-		return nil, errors.Join(err, t.Rollback())
+		return nil, undo(t, err)
 	}
 	return kept, t.Commit()
+}
+
+// undo rolls back because of err. What was read in a batch that is undone, too,
+// was never so: then the code of err must not count.
+func undo(t *tx, err error) error {
+	if undone := t.Rollback(); undone != nil {
+		return fmt.Errorf("rolling back because of %q: %w", err.Error(), undone)
+	}
+	return err
 }
 
 // reads says whether the query certainly writes nothing.

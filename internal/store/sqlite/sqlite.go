@@ -19,8 +19,8 @@ import (
 // wait in database/sql.
 const maxWriters = 128
 
-// OpenWriter opens the file for writing, making it when it is missing. A file is
-// opened for it once: who writes beside it is waited for by polling, up to 10 s.
+// OpenWriter opens the file for writing, making it when it is missing. Who
+// writes to the file beside it is waited for by polling, up to 10 s.
 //
 // Its transactions run one after the other, as SQLite's must, but a commit
 // returns only when what it committed is on the disk, together with whatever

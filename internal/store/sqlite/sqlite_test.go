@@ -377,3 +377,45 @@ func TestFull(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCloseWhileWriting: a transaction that ends while the database is closed is
+// committed or refused, and nothing else happens.
+func TestCloseWhileWriting(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.db")
+	for n := range 30 {
+		write, err := sqlite.OpenWriter(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := write.Exec(`CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY)`); err != nil {
+			t.Fatal(err)
+		}
+		tx := begin(t, write)
+		if _, err := tx.Exec(`INSERT INTO t (n) VALUES ($1)`, n); err != nil {
+			t.Fatal(err)
+		}
+		closed := make(chan error)
+		go func() { closed <- write.Close() }()
+		if n%2 == 0 { // Close waits for the turn already, or comes at the same time
+			time.Sleep(time.Millisecond)
+		}
+		committed := tx.Commit()
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		if committed != nil {
+			continue // it was refused
+		}
+		read, err := sqlite.OpenReader(path, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var there int
+		if err := read.QueryRow(`SELECT count(*) FROM t WHERE n = $1`, n).Scan(&there); err != nil || there != 1 {
+			t.Errorf("round %d: %d rows of a transaction that was committed, %v", n, there, err)
+		}
+		if err := read.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
