@@ -17,7 +17,8 @@ const (
 	claimRenew = claimTime / 3
 	// claimLock is the advisory lock under which a node takes the database and
 	// brings its tables up to date: no node migrates what another one works on.
-	claimLock = 724110512
+	// Locks are the database's, so it is another one than those of package flow.
+	claimLock = 724110513
 	// serverNow is PostgreSQL's clock in ms: nodes' clocks differ.
 	serverNow = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
 )

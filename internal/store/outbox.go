@@ -113,6 +113,9 @@ func (r *Relay) Drain(ctx context.Context) error {
 // drain is Drain without the deletion of the last rows, which goes on: nobody
 // waits for it but the next deletion.
 func (r *Relay) drain(ctx context.Context) error {
+	if err := r.gone.failed(); err != nil {
+		return err
+	}
 	for {
 		waiting, err := r.DB.waiting(ctx, r.gone.seqs)
 		if err != nil || len(waiting) == 0 {
@@ -225,6 +228,18 @@ func (d *deletion) wait() error {
 	err := <-d.done
 	*d = deletion{}
 	return err
+}
+
+// failed says why the rows are still there, if that is known by now: else nobody
+// would learn of it until the next event.
+func (d *deletion) failed() error {
+	select {
+	case err := <-d.done: // never of one that is not under way
+		*d = deletion{}
+		return err
+	default:
+		return nil
+	}
 }
 
 // deletePublished runs to its end even when the node is stopping: an event
