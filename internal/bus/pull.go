@@ -16,6 +16,7 @@ import (
 const (
 	pullTime      = 30 * time.Second // one request for messages waits so long
 	pullHeartbeat = 10 * time.Second // the server says so often that it still waits
+	pullSilence   = 25 * time.Second // without a heartbeat: something is wrong
 	pullPause     = time.Second      // after a failure
 )
 
@@ -71,20 +72,23 @@ func (p *puller) session(ctx context.Context) error {
 	defer p.leave(sub, arrived)
 	renewed := p.bus.nc.StatusChanged(nats.CONNECTED)
 	defer p.bus.nc.RemoveStatusListener(renewed)
-	silence := time.NewTimer(2*pullHeartbeat + pullHeartbeat/2)
+	silence := time.NewTimer(pullSilence)
 	defer silence.Stop()
 
 	asked := 0
 	for {
-		if p.room > asked {
+		// What is asked while the connection is away would reach the server after
+		// the session is over.
+		if p.room > asked && p.bus.nc.IsConnected() {
 			if err := p.ask(inbox, p.room-asked); err != nil {
 				return err
 			}
 			asked = p.room
+			silence.Reset(pullSilence) // heartbeats begin anew
 		}
 		select {
 		case msg := <-arrived:
-			silence.Reset(2*pullHeartbeat + pullHeartbeat/2)
+			silence.Reset(pullSilence)
 			asked, err = p.heard(msg, asked)
 			if err != nil {
 				return err
@@ -95,7 +99,7 @@ func (p *puller) session(ctx context.Context) error {
 			if asked > 0 {
 				return errors.New("the bus is silent")
 			}
-			silence.Reset(2 * pullHeartbeat)
+			silence.Reset(pullSilence)
 		case <-renewed:
 			return nil
 		case <-ctx.Done():
@@ -151,9 +155,10 @@ func (p *puller) heard(msg *nats.Msg, asked int) (int, error) {
 }
 
 // status is the code of a message that is the server's own word, "" of one that
-// somebody published.
+// somebody published. A plugin may publish what looks like the server's word; but
+// what is delivered has an address for its acknowledgement.
 func status(msg *nats.Msg) string {
-	if len(msg.Data) > 0 {
+	if len(msg.Data) > 0 || msg.Reply != "" {
 		return ""
 	}
 	return msg.Header.Get("Status")

@@ -160,6 +160,10 @@ func (e *embedded) authorize(opts *server.Options, plugins []Plugin) error {
 // reload puts other plugins in the place of the present ones. Clients whose
 // credential went away are cut.
 func (e *embedded) reload(plugins []Plugin) error {
+	// The healer would start the server with the plugins of before.
+	e.restarting.Lock()
+	defer e.restarting.Unlock()
+	e.plugins = plugins // also for its next start, should this fail
 	// The first time makes new accounts, but the server (2.15) connects the
 	// imports only of accounts that it knows from before: hence the second.
 	for range 2 {
@@ -171,7 +175,6 @@ func (e *embedded) reload(plugins []Plugin) error {
 			return fmt.Errorf("changing the plugins of the bus: %w", err)
 		}
 	}
-	e.plugins = plugins
 	return nil
 }
 
