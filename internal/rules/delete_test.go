@@ -40,12 +40,22 @@ func TestDeletedVideo(t *testing.T) {
 		r.hear(deleted)
 		r.hear(about("st-1")...) // late
 		r.hear(deleted)
+		// A replay brings nothing back.
+		var again int
+		err = db.Tx(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+			var err error
+			again, err = r.QueueReplay(ctx, tx, rule, "re-1", append(about("st-1"), deleted))
+			return err
+		})
+		if err != nil || again != 1 {
+			t.Errorf("a replay queues %d events, want VideoDeleted alone (%v)", again, err)
+		}
 		var left []string
 		for _, d := range r.deliveries(rule, "") {
 			left = append(left, d.DetailType)
 		}
-		if len(left) != 5 {
-			t.Errorf("left are %v, want the 4 of the other video and VideoDeleted", left)
+		if len(left) != 6 {
+			t.Errorf("left are %v, want the 4 of the other video and VideoDeleted, twice", left)
 		}
 		var ids []string
 		if err := rules.NewKept(db).Videos(context.Background(), func(id string) { ids = append(ids, id) }); err != nil {

@@ -61,7 +61,7 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 		}
 		for _, rule := range matches {
 			d, isNew, err := addDelivery(ctx, q, sqlc.RuleDelivery{
-				RuleID: rule, EventID: e.ID, Event: e.ID, Source: e.Source, DetailType: e.DetailType, Body: string(body),
+				RuleID: rule, EventID: e.ID, Event: e.ID, Source: e.Source, DetailType: e.DetailType, About: e.About(), Body: string(body),
 			})
 			if err != nil {
 				return err
@@ -87,7 +87,7 @@ func addDelivery(ctx context.Context, q *sqlc.Queries, d sqlc.RuleDelivery) (sql
 	d.ID, d.State, d.DueAt, d.CreatedAt, d.Attempts = event.DeliveryPrefix+id.New(), pending, now, now, "[]"
 	n, err := q.AddDelivery(ctx, sqlc.AddDeliveryParams{
 		ID: d.ID, RuleID: d.RuleID, EventID: d.EventID, Event: d.Event, Replay: d.Replay, Source: d.Source, DetailType: d.DetailType,
-		Body: d.Body, DueAt: now,
+		About: d.About, Body: d.Body, DueAt: now,
 	})
 	if err != nil {
 		return d, false, fmt.Errorf("adding a delivery of rule %s: %w", d.RuleID, err)

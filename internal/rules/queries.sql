@@ -47,9 +47,9 @@ SELECT count(*) FROM (SELECT 1 FROM rule_deliveries WHERE rule_id = sqlc.arg(rul
 SELECT count(*) FROM (SELECT 1 FROM rule_deliveries WHERE state = sqlc.arg(state) LIMIT sqlc.arg(most)) AS counted;
 
 -- name: AddDelivery :execrows
-INSERT INTO rule_deliveries (id, rule_id, event_id, event, replay, source, detail_type, body, state, tries, due_at, lease, holder,
-    leased_until, attempts, created_at, ended_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', 0, $9, '', '', 0, '[]', $9, 0)
+INSERT INTO rule_deliveries (id, rule_id, event_id, event, replay, source, detail_type, about, body, state, tries, due_at, lease,
+    holder, leased_until, attempts, created_at, ended_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, $10, '', '', 0, '[]', $10, 0)
 ON CONFLICT DO NOTHING;
 
 -- name: DeliveriesOfEvent :many
@@ -130,14 +130,13 @@ WHERE rule_deliveries.state = 'pending' AND rule_deliveries.lease = '' AND rule_
     SELECT d.id FROM rule_deliveries d WHERE d.rule_id = sqlc.arg(rule_id) AND d.state = 'pending'
     ORDER BY d.created_at, d.id LIMIT 1000 OFFSET sqlc.arg(most));
 
--- name: Bodies :many
-SELECT id, body FROM rule_deliveries WHERE id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(row_count);
+-- name: Abouts :many
+-- What deliveries are about that go with their video.
+SELECT DISTINCT about FROM rule_deliveries
+WHERE about > sqlc.arg(after) AND NOT (source = sqlc.arg(source) AND detail_type = sqlc.arg(detail_type))
+ORDER BY about LIMIT sqlc.arg(row_count);
 
--- name: BodiesWith :many
--- strpos and instr are not in both databases; an id has no character that LIKE
--- takes for another, but _, which only finds more.
-SELECT id, body FROM rule_deliveries
-WHERE id > sqlc.arg(after) AND body LIKE '%' || CAST(sqlc.arg(text) AS TEXT) || '%' ORDER BY id LIMIT sqlc.arg(row_count);
-
--- name: RemoveDelivery :exec
-DELETE FROM rule_deliveries WHERE id = $1;
+-- name: RemoveAbout :execrows
+-- But that it was deleted is told.
+DELETE FROM rule_deliveries
+WHERE about = sqlc.arg(about) AND NOT (source = sqlc.arg(source) AND detail_type = sqlc.arg(detail_type));

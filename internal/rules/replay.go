@@ -38,7 +38,8 @@ func (s *Service) ReplayTarget(ctx context.Context, ruleID string) (ReplayTarget
 
 // QueueReplay adds deliveries of events to a rule, whatever it has delivered
 // before, and returns how many are new: those of the same replay count once, and
-// those that may not go to the rule's target not at all.
+// those that may not go to the rule's target, and those about deleted videos, not
+// at all.
 // Call LookAfterReplay when the transaction is committed.
 func (s *Service) QueueReplay(ctx context.Context, tx *store.Tx, ruleID, replay string, events []event.Envelope) (int, error) {
 	queued, q := 0, sqlc.New(tx)
@@ -47,7 +48,11 @@ func (s *Service) QueueReplay(ctx context.Context, tx *store.Tx, ruleID, replay 
 		return 0, noRule(err, ruleID)
 	}
 	for _, e := range events {
-		if !targetsFor(e)(rule.Target) {
+		deleted, err := s.cfg.Videos.Deleted(ctx, e.About())
+		if err != nil {
+			return 0, err
+		}
+		if !targetsFor(e)(rule.Target) || deleted && !videoDeleted().Match(e) {
 			continue
 		}
 		e = e.Masked()
@@ -57,7 +62,7 @@ func (s *Service) QueueReplay(ctx context.Context, tx *store.Tx, ruleID, replay 
 		}
 		_, isNew, err := addDelivery(ctx, q, sqlc.RuleDelivery{
 			RuleID: ruleID, EventID: e.ID + "/" + replay, Event: e.ID, Replay: replay,
-			Source: e.Source, DetailType: e.DetailType, Body: string(body),
+			Source: e.Source, DetailType: e.DetailType, About: e.About(), Body: string(body),
 		})
 		if err != nil {
 			return 0, err

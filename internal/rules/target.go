@@ -93,7 +93,7 @@ func (s *Service) send(ctx context.Context, r sqlc.Rule, d sqlc.RuleDelivery) ou
 	defer cancel()
 	if r.Target != targetLog && simulated(d) {
 		// It was the log's when the event came.
-		return outcome{err: "the event is about a simulated video: it goes into the log alone"}
+		return outcome{err: "the event is about a simulated video: it goes into the log alone", final: true}
 	}
 	switch r.Target {
 	case targetWebhook:

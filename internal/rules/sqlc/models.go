@@ -39,4 +39,5 @@ type RuleDelivery struct {
 	EndedAt     int64
 	Event       string
 	Replay      string
+	About       string
 }

@@ -9,10 +9,52 @@ import (
 	"context"
 )
 
+const abouts = `-- name: Abouts :many
+SELECT DISTINCT about FROM rule_deliveries
+WHERE about > $1 AND NOT (source = $2 AND detail_type = $3)
+ORDER BY about LIMIT $4
+`
+
+type AboutsParams struct {
+	After      string
+	Source     string
+	DetailType string
+	RowCount   int32
+}
+
+// What deliveries are about that go with their video.
+func (q *Queries) Abouts(ctx context.Context, arg AboutsParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, abouts,
+		arg.After,
+		arg.Source,
+		arg.DetailType,
+		arg.RowCount,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var about string
+		if err := rows.Scan(&about); err != nil {
+			return nil, err
+		}
+		items = append(items, about)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const addDelivery = `-- name: AddDelivery :execrows
-INSERT INTO rule_deliveries (id, rule_id, event_id, event, replay, source, detail_type, body, state, tries, due_at, lease, holder,
-    leased_until, attempts, created_at, ended_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', 0, $9, '', '', 0, '[]', $9, 0)
+INSERT INTO rule_deliveries (id, rule_id, event_id, event, replay, source, detail_type, about, body, state, tries, due_at, lease,
+    holder, leased_until, attempts, created_at, ended_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, $10, '', '', 0, '[]', $10, 0)
 ON CONFLICT DO NOTHING
 `
 
@@ -24,6 +66,7 @@ type AddDeliveryParams struct {
 	Replay     string
 	Source     string
 	DetailType string
+	About      string
 	Body       string
 	DueAt      int64
 }
@@ -37,6 +80,7 @@ func (q *Queries) AddDelivery(ctx context.Context, arg AddDeliveryParams) (int64
 		arg.Replay,
 		arg.Source,
 		arg.DetailType,
+		arg.About,
 		arg.Body,
 		arg.DueAt,
 	)
@@ -85,91 +129,13 @@ func (q *Queries) AddRule(ctx context.Context, arg AddRuleParams) error {
 	return err
 }
 
-const bodies = `-- name: Bodies :many
-SELECT id, body FROM rule_deliveries WHERE id > $1 ORDER BY id LIMIT $2
-`
-
-type BodiesParams struct {
-	After    string
-	RowCount int32
-}
-
-type BodiesRow struct {
-	ID   string
-	Body string
-}
-
-func (q *Queries) Bodies(ctx context.Context, arg BodiesParams) ([]BodiesRow, error) {
-	rows, err := q.db.QueryContext(ctx, bodies, arg.After, arg.RowCount)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []BodiesRow{}
-	for rows.Next() {
-		var i BodiesRow
-		if err := rows.Scan(&i.ID, &i.Body); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const bodiesWith = `-- name: BodiesWith :many
-SELECT id, body FROM rule_deliveries
-WHERE id > $1 AND body LIKE '%' || CAST($2 AS TEXT) || '%' ORDER BY id LIMIT $3
-`
-
-type BodiesWithParams struct {
-	After    string
-	Text     string
-	RowCount int32
-}
-
-type BodiesWithRow struct {
-	ID   string
-	Body string
-}
-
-// strpos and instr are not in both databases; an id has no character that LIKE
-// takes for another, but _, which only finds more.
-func (q *Queries) BodiesWith(ctx context.Context, arg BodiesWithParams) ([]BodiesWithRow, error) {
-	rows, err := q.db.QueryContext(ctx, bodiesWith, arg.After, arg.Text, arg.RowCount)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []BodiesWithRow{}
-	for rows.Next() {
-		var i BodiesWithRow
-		if err := rows.Scan(&i.ID, &i.Body); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const claim = `-- name: Claim :many
 UPDATE rule_deliveries SET lease = $1, holder = $2, leased_until = $3, tries = tries + 1
 WHERE rule_deliveries.leased_until <= $4 AND rule_deliveries.state = 'pending' AND rule_deliveries.id IN (
     SELECT d.id FROM rule_deliveries d
     WHERE d.rule_id = $5 AND d.state = 'pending' AND d.due_at <= $4 AND d.leased_until <= $4
     ORDER BY d.due_at LIMIT $6)
-RETURNING id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at, event, replay
+RETURNING id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at, event, replay, about
 `
 
 type ClaimParams struct {
@@ -217,6 +183,7 @@ func (q *Queries) Claim(ctx context.Context, arg ClaimParams) ([]RuleDelivery, e
 			&i.EndedAt,
 			&i.Event,
 			&i.Replay,
+			&i.About,
 		); err != nil {
 			return nil, err
 		}
@@ -290,7 +257,7 @@ func (q *Queries) DeleteRule(ctx context.Context, id string) (int64, error) {
 }
 
 const deliveriesOfEvent = `-- name: DeliveriesOfEvent :many
-SELECT d.id, d.rule_id, d.event_id, d.source, d.detail_type, d.body, d.state, d.tries, d.due_at, d.lease, d.holder, d.leased_until, d.attempts, d.created_at, d.ended_at, d.event, d.replay, r.name AS rule_name FROM rule_deliveries d JOIN rules r ON r.id = d.rule_id
+SELECT d.id, d.rule_id, d.event_id, d.source, d.detail_type, d.body, d.state, d.tries, d.due_at, d.lease, d.holder, d.leased_until, d.attempts, d.created_at, d.ended_at, d.event, d.replay, d.about, r.name AS rule_name FROM rule_deliveries d JOIN rules r ON r.id = d.rule_id
 WHERE d.event = $1 ORDER BY d.created_at, d.id LIMIT $2
 `
 
@@ -332,6 +299,7 @@ func (q *Queries) DeliveriesOfEvent(ctx context.Context, arg DeliveriesOfEventPa
 			&i.RuleDelivery.EndedAt,
 			&i.RuleDelivery.Event,
 			&i.RuleDelivery.Replay,
+			&i.RuleDelivery.About,
 			&i.RuleName,
 		); err != nil {
 			return nil, err
@@ -348,7 +316,7 @@ func (q *Queries) DeliveriesOfEvent(ctx context.Context, arg DeliveriesOfEventPa
 }
 
 const delivery = `-- name: Delivery :one
-SELECT id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at, event, replay FROM rule_deliveries WHERE rule_id = $1 AND id = $2
+SELECT id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at, event, replay, about FROM rule_deliveries WHERE rule_id = $1 AND id = $2
 `
 
 type DeliveryParams struct {
@@ -377,6 +345,7 @@ func (q *Queries) Delivery(ctx context.Context, arg DeliveryParams) (RuleDeliver
 		&i.EndedAt,
 		&i.Event,
 		&i.Replay,
+		&i.About,
 	)
 	return i, err
 }
@@ -497,7 +466,7 @@ func (q *Queries) GiveUpMany(ctx context.Context, arg GiveUpManyParams) (int64, 
 }
 
 const listDeliveries = `-- name: ListDeliveries :many
-SELECT id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at, event, replay FROM rule_deliveries
+SELECT id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at, event, replay, about FROM rule_deliveries
 WHERE rule_id = $1 AND (created_at < $2 OR created_at = $2 AND id < $3)
 ORDER BY created_at DESC, id DESC LIMIT $4
 `
@@ -541,6 +510,7 @@ func (q *Queries) ListDeliveries(ctx context.Context, arg ListDeliveriesParams) 
 			&i.EndedAt,
 			&i.Event,
 			&i.Replay,
+			&i.About,
 		); err != nil {
 			return nil, err
 		}
@@ -556,7 +526,7 @@ func (q *Queries) ListDeliveries(ctx context.Context, arg ListDeliveriesParams) 
 }
 
 const listDeliveriesInState = `-- name: ListDeliveriesInState :many
-SELECT id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at, event, replay FROM rule_deliveries
+SELECT id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder, leased_until, attempts, created_at, ended_at, event, replay, about FROM rule_deliveries
 WHERE rule_id = $1 AND state = $2
     AND (created_at < $3 OR created_at = $3 AND id < $4)
 ORDER BY created_at DESC, id DESC LIMIT $5
@@ -603,6 +573,7 @@ func (q *Queries) ListDeliveriesInState(ctx context.Context, arg ListDeliveriesI
 			&i.EndedAt,
 			&i.Event,
 			&i.Replay,
+			&i.About,
 		); err != nil {
 			return nil, err
 		}
@@ -800,13 +771,24 @@ func (q *Queries) ReleaseHeld(ctx context.Context, holder string) (int64, error)
 	return result.RowsAffected()
 }
 
-const removeDelivery = `-- name: RemoveDelivery :exec
-DELETE FROM rule_deliveries WHERE id = $1
+const removeAbout = `-- name: RemoveAbout :execrows
+DELETE FROM rule_deliveries
+WHERE about = $1 AND NOT (source = $2 AND detail_type = $3)
 `
 
-func (q *Queries) RemoveDelivery(ctx context.Context, id string) error {
-	_, err := q.db.ExecContext(ctx, removeDelivery, id)
-	return err
+type RemoveAboutParams struct {
+	About      string
+	Source     string
+	DetailType string
+}
+
+// But that it was deleted is told.
+func (q *Queries) RemoveAbout(ctx context.Context, arg RemoveAboutParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, removeAbout, arg.About, arg.Source, arg.DetailType)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const rule = `-- name: Rule :one
