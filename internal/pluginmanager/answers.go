@@ -154,7 +154,7 @@ func (s *Service) weigh(ctx context.Context, q *sqlc.Queries, t *sqlc.PluginTask
 		if reason, refused := refusalOf(raw); refused {
 			return fail(reason)
 		}
-		return string(raw), nil // it stands in no event
+		return "", nil // nobody reads what it says
 	}
 	encoded, err := json.Marshal(raw) // as it will stand in events
 	if err != nil {

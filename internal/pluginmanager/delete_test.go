@@ -2,10 +2,13 @@ package pluginmanager_test
 
 import (
 	"context"
+	"encoding/json"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/flow"
 )
 
 // deletes tells the service that a video was deleted, as the catalogue does.
@@ -85,6 +88,40 @@ func deletedBetweenSteps(t *testing.T, r *rig) {
 	})
 	if got := len(r.events("LifeCycleComplete")); got != 0 {
 		t.Error("the lifecycle of a deleted video is said to be complete")
+	}
+	r.deletes("st")
+	r.wantNothing("st")
+}
+
+// deletedWhileRetried is deletedBetweenSteps for a lifecycle that is tried again.
+func deletedWhileRetried(t *testing.T, r *rig) {
+	var asked atomic.Int32
+	r.plugin("p", "preValidate", time.Minute, func(event.PluginInvocation) json.RawMessage {
+		if asked.Add(1) == 1 {
+			return json.RawMessage(`{"valid":false,"reason":"no"}`)
+		}
+		return nil
+	})
+	r.start()
+	r.ready("st", 12_000)
+	r.complete("st")
+	life := "life-" + r.id("st")
+	if _, err := r.svc.RetryFlow(t.Context(), r.status(life, flow.Done), "preValidate"); err != nil {
+		t.Fatal(err)
+	}
+	r.wait("it is asked again", func() bool { return len(r.events("preValidate.p")) == 2 })
+	var in event.PluginInvocation
+	if err := r.events("preValidate.p")[1].Decode(&in); err != nil {
+		t.Fatal(err)
+	}
+	r.deleted.Store(r.id("st"), true)
+	r.answer("p", in.TaskToken, `{"valid":true}`)
+	r.status(life+".2", flow.Done)
+	if got := len(r.events("LifeCycleComplete")); got != 1 {
+		t.Errorf("LifeCycleComplete %d times, want that of the first attempt alone", got)
+	}
+	if _, err := r.svc.RetryFlow(t.Context(), r.status(life, flow.Done), ""); err == nil {
+		t.Error("the lifecycle of a deleted video is retried")
 	}
 	r.deletes("st")
 	r.wantNothing("st")

@@ -3,7 +3,7 @@ package pluginmanager
 import (
 	"context"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
@@ -42,8 +42,7 @@ func (k *Kept) Videos(ctx context.Context, fn func(videoID string)) error {
 	}
 	flows, err := k.flows.IDs(ctx, flowPrefix)
 	for _, f := range flows {
-		videoID, _, _ := strings.Cut(strings.TrimPrefix(f, flowPrefix), ".") // an id of a video has no dot
-		fn(videoID)
+		fn(videoOf(f))
 	}
 	return err
 }
@@ -51,7 +50,7 @@ func (k *Kept) Videos(ctx context.Context, fn func(videoID string)) error {
 // Forget ends a video's lifecycle and removes all that is kept of it. Plugins that
 // still answer find their task gone. It may run again.
 func (k *Kept) Forget(ctx context.Context, videoID string) error {
-	flows, err := k.flows.Attempts(ctx, flowPrefix+videoID)
+	flows, err := k.lifecycles(ctx, videoID)
 	if err != nil {
 		return err
 	}
@@ -78,24 +77,47 @@ func (k *Kept) Forget(ctx context.Context, videoID string) error {
 	if err := k.flows.Forget(ctx, flows...); err != nil {
 		return err
 	}
-	// The receipts last: a flow that ran has written them until now. The first
-	// attempt's again, whose flow may have gone in a run of this that was broken off.
-	return k.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return tx.ForgetFlows(ctx, append(flows, flowPrefix+videoID)...)
-	})
+	// The receipts last: a flow that ran has written them until now.
+	return k.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.ForgetFlows(ctx, flows...) })
+}
+
+// lifecycles returns the ids of all lifecycles of a video, also of those of which
+// the row alone or the flow alone is left; always that of the first one, of which
+// a run of Forget that was broken off may have left the receipts.
+func (k *Kept) lifecycles(ctx context.Context, videoID string) ([]string, error) {
+	flows, err := k.flows.Attempts(ctx, firstID(videoID))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := sqlc.New(k.db.Read()).LifecyclesOfVideo(ctx, videoID)
+	if err != nil {
+		return nil, fmt.Errorf("reading the lifecycles of video %s: %w", videoID, err)
+	}
+	flows = append(flows, firstID(videoID))
+	for _, row := range rows {
+		flows = append(flows, row.FlowID)
+	}
+	slices.Sort(flows)
+	return slices.Compact(flows), nil
 }
 
 // Renew is Forget for a video whose lifecycle is to run from its beginning: what was
 // said in the one before is forgotten, too, as it is said anew under the same ids.
 func (k *Kept) Renew(ctx context.Context, videoID string) error {
-	flowID := flowPrefix + videoID
-	tasks, err := sqlc.New(k.db.Read()).TasksOfFlow(ctx, flowID)
+	flows, err := k.lifecycles(ctx, videoID)
 	if err != nil {
-		return fmt.Errorf("reading the tasks of video %s: %w", videoID, err)
+		return err
 	}
-	events := []string{completeID(flowID)}
-	for _, t := range tasks {
-		events = append(events, invocationID(flowID, t.Hook, t.Plugin, t.Attempt))
+	var events []string
+	for _, flowID := range flows {
+		tasks, err := sqlc.New(k.db.Read()).TasksOfFlow(ctx, flowID)
+		if err != nil {
+			return fmt.Errorf("reading the tasks of video %s: %w", videoID, err)
+		}
+		events = append(events, completeID(flowID))
+		for _, t := range tasks {
+			events = append(events, invocationID(flowID, t.Hook, t.Plugin, t.Attempt))
+		}
 	}
 	err = k.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.ForgetEvents(ctx, events...) })
 	if err != nil {

@@ -50,6 +50,7 @@ func TestLifecycle(t *testing.T) {
 			{"retry without a flow", retryWithoutAFlow},
 			{"deleted video", deletedVideo},
 			{"deleted between steps", deletedBetweenSteps},
+			{"deleted while retried", deletedWhileRetried},
 		} {
 			r.run(c)
 		}

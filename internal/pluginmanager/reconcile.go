@@ -1,6 +1,7 @@
 package pluginmanager
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,13 +87,16 @@ func (s *Service) reconcile(ctx context.Context, flowID string, d event.Recordin
 		if info, err := s.flows.Status(ctx, flowID); err != nil || !info.Status.Final() {
 			return struct{}{}, errors.Join(err, errGoesOn)
 		}
+		if deleted, err := s.videos.Deleted(ctx, d.ID); err != nil || deleted {
+			return struct{}{}, cmp.Or(err, errGone) // it was cancelled by that
+		}
 		// It may not have come to its first step.
 		if err := s.note(ctx, tx, flowID, d); err != nil {
 			return struct{}{}, err
 		}
 		return struct{}{}, s.complete(ctx, tx, flowID, d, verdict{Status: event.StatusFailed, Reason: reason})
 	})
-	if errors.Is(err, errGoesOn) {
+	if errors.Is(err, errGoesOn) || errors.Is(err, errGone) {
 		return nil
 	}
 	return err

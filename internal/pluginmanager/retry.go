@@ -1,6 +1,7 @@
 package pluginmanager
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -38,7 +39,9 @@ func (s *Service) FlowName() string { return lifecycleFlow }
 func (s *Service) FlowPrefix(video string) string { return firstID(video) }
 
 // FlowVideo returns the video whose lifecycle a flow is.
-func (s *Service) FlowVideo(flowID string) string {
+func (s *Service) FlowVideo(flowID string) string { return videoOf(flowID) }
+
+func videoOf(flowID string) string {
 	video, _, _ := strings.Cut(strings.TrimPrefix(flowID, flowPrefix), ".")
 	return video
 }
@@ -118,6 +121,9 @@ func (s *Service) RetryFlow(ctx context.Context, info flow.Info, from string) (s
 		return "", err
 	}
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if deleted, err := s.videos.Deleted(ctx, d.ID); err != nil || deleted {
+			return cmp.Or(err, error(errs.New(errs.NotFound, goneMessage)))
+		}
 		return beginAgain(ctx, sqlc.New(tx), info.ID, plan.NewID, d, from)
 	})
 	if err != nil {
