@@ -40,20 +40,40 @@ func (e *Engine) IDs(ctx context.Context, prefix string) ([]string, error) {
 	}
 }
 
+// attemptsAsked is how many attempts are looked for at a time.
+const attemptsAsked = 16
+
 // Attempts returns the ids of the flow id and of its later attempts, which are
-// called id.2 and so on.
+// called id.2 and so on, of those that there are. It asks by ids, not by their
+// beginning, for which all flows would be looked through.
 func (e *Engine) Attempts(ctx context.Context, id string) ([]string, error) {
-	found, err := e.IDs(ctx, id)
-	if err != nil {
+	if err := errors.Join(ctx.Err(), e.opened()); err != nil {
 		return nil, err
 	}
 	var own []string
-	for _, f := range found {
-		if f == id || strings.HasPrefix(f, id+".") {
-			own = append(own, f)
+	for first := 1; ; first += attemptsAsked {
+		ids := make([]string, attemptsAsked)
+		for i := range ids {
+			ids[i] = fmt.Sprintf("%s.%d", id, first+i)
+		}
+		if first == 1 {
+			ids[0] = id
+		}
+		rows, err := e.list(ctx, []dbos.ListWorkflowsOption{
+			dbos.WithFilterWorkflowIDs(ids...), dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false),
+		})
+		if err != nil {
+			return nil, err
+		}
+		last := false
+		for _, row := range rows {
+			own = append(own, row.ID)
+			last = last || row.ID == ids[attemptsAsked-1]
+		}
+		if !last {
+			return own, nil
 		}
 	}
-	return own, nil
 }
 
 // Forget ends flows for good and removes what is kept of them: inputs, results
