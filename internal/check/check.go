@@ -21,8 +21,10 @@ import (
 type Catalogue interface {
 	// Entries calls fn with every row, those of deleted videos too.
 	Entries(ctx context.Context, fn func(video.Entry) error) error
-	// Sweep removes the objects of deleted videos.
-	Sweep(ctx context.Context) error
+	// SweepVideo removes the objects of a deleted video.
+	SweepVideo(ctx context.Context, videoID string) error
+	// Recover makes a private video of a recording that has none.
+	Recover(ctx context.Context, videoID, channel string) error
 }
 
 // Streams knows the broadcasts and their recordings.
@@ -243,7 +245,9 @@ func (c *checker) find(ctx context.Context, settle time.Duration) (Report, error
 
 func (c *checker) compare(ctx context.Context) error {
 	c.found = nil
-	c.checkObjects(ctx)
+	if err := c.checkObjects(ctx); err != nil {
+		return err
+	}
 	if err := c.checkVideos(ctx); err != nil {
 		return err
 	}

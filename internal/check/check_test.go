@@ -307,6 +307,10 @@ func TestObjectsWithoutRows(t *testing.T) {
 			if f.said("Recording State Change", stream) != 1 {
 				t.Errorf("Recording End of %s is not said", stream)
 			}
+			var who string
+			if err := db.Read().QueryRow(`SELECT visibility FROM videos WHERE id = $1`, stream).Scan(&who); err != nil || who != "private" {
+				t.Errorf("%s comes back %q, want private: nobody knows who might see it (%v)", stream, who, err)
+			}
 		}
 		// The next start hears it.
 		for _, stream := range []string{"st-9", "st-11"} {
@@ -373,9 +377,9 @@ func TestRowsWithoutVideos(t *testing.T) {
 			event.MP4ProcessingStarted{ID: "st-11"}, event.VideoDeleted{ID: "st-11"}, event.MP4ProcessingStarted{ID: "st-12"},
 		} {
 			e := event.New(d)
-			f.exec(`INSERT INTO rule_deliveries (id, rule_id, event_id, source, detail_type, body, state, tries, due_at, lease, holder,
-				leased_until, attempts, created_at, ended_at) VALUES ($1, 'ru-1', $2, '', '', $3, 'dead', 0, 0, '', '', 0, '[]', 0, 0)`,
-				fmt.Sprint("msg_", i), e.ID, fmt.Sprintf(`{"version":"0","id":%q,"source":%q,"detail-type":%q,"detail":%s}`, e.ID, e.Source, e.DetailType, e.Detail))
+			f.exec(`INSERT INTO rule_deliveries (id, rule_id, event_id, source, detail_type, about, body, state, tries, due_at, lease,
+				holder, leased_until, attempts, created_at, ended_at) VALUES ($1, 'ru-1', $2, $3, $4, $5, $6, 'dead', 0, 0, '', '', 0, '[]', 0, 0)`,
+				fmt.Sprint("msg_", i), e.ID, e.Source, e.DetailType, e.About(), fmt.Sprintf(`{"version":"0","id":%q,"source":%q,"detail-type":%q,"detail":%s}`, e.ID, e.Source, e.DetailType, e.Detail))
 		}
 		f.want(false, // it may be being deleted
 			"orphan-rows st-8 post-processing delete", "orphan-rows st-9 plugins delete", "orphan-rows st-10 history delete")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 )
 
@@ -63,7 +64,7 @@ func (c *checker) walk(ctx context.Context, report *Report) error {
 }
 
 // checkObjects finds objects without an owner.
-func (c *checker) checkObjects(ctx context.Context) {
+func (c *checker) checkObjects(ctx context.Context) error {
 	for _, g := range c.groups {
 		if g.newest.After(c.before) {
 			continue // perhaps it is being made
@@ -80,6 +81,9 @@ func (c *checker) checkObjects(ctx context.Context) {
 			}
 			f.Kind, f.What = DeletedObjects, "These are left of a video that was deleted."
 			f.Repair, f.mend = "delete the objects", c.deleteAll(g.prefix)
+		case streamed && stream.Deleted:
+			f.Kind, f.What = DeletedObjects, "These are left of a video that was deleted."
+			f.Repair, f.mend = "delete the objects", c.deleteAll(g.prefix)
 		case listed && (entry.Recorded || g.channel == ""):
 			continue
 		case g.channel == "":
@@ -91,26 +95,53 @@ func (c *checker) checkObjects(ctx context.Context) {
 		case streamed && !stream.Over:
 			continue // live, or its recording is being stored
 		default:
-			f = c.lostRecording(ctx, f, *g)
+			var err error
+			if f, err = c.lostRecording(ctx, f, *g); err != nil {
+				return err
+			}
 		}
 		c.add(f)
 	}
+	return nil
 }
 
 // lostRecording is a recording that the catalogue does not have. It may be whole,
-// so it is never deleted: it becomes a video.
-func (c *checker) lostRecording(ctx context.Context, f Finding, g group) Finding {
-	if _, err := c.needs.Streams.Whole(ctx, g.channel, g.video); err != nil {
+// so it is never deleted: it becomes a video, for its owner to publish. Errors:
+// that it cannot be looked at, which says nothing of it.
+func (c *checker) lostRecording(ctx context.Context, f Finding, g group) (Finding, error) {
+	_, err := c.needs.Streams.Whole(ctx, g.channel, g.video)
+	switch {
+	case errs.CodeOf(err) == errs.NotFound:
 		f.Kind, f.What = OrphanObjects, "No video of this id is known, and without a segment it cannot become one."
-		f.Repair, f.mend = "delete the objects", c.deleteAll(g.prefix)
-		return f
+		f.Repair, f.mend = "delete the objects", c.deleteWithoutSegments(g)
+		return f, nil
+	case err != nil:
+		return f, err
 	}
 	f.Kind, f.What = OrphanRecording, "This recording has no video."
-	f.Repair = "recover it: say Recording End anew, by which it becomes a video"
+	f.Repair = "recover it as a private video: say Recording End anew"
 	f.mend = func(ctx context.Context) error {
+		if err := c.needs.Catalogue.Recover(ctx, g.video, g.channel); err != nil {
+			return err
+		}
 		return c.beginAnew(ctx, g.channel, g.video, c.needs.Processing, c.needs.Plugins)
 	}
-	return f
+	return f, nil
+}
+
+// deleteWithoutSegments deletes what lies where a recording would, unless there
+// are segments of one now.
+func (c *checker) deleteWithoutSegments(g group) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := c.needs.Streams.Whole(ctx, g.channel, g.video)
+		switch {
+		case err == nil:
+			return errs.New(errs.Conflict, "there are segments now")
+		case errs.CodeOf(err) != errs.NotFound:
+			return err
+		}
+		return c.deleteAll(g.prefix)(ctx)
+	}
 }
 
 // beginAnew says Recording End once more, when what services keep of an earlier

@@ -17,7 +17,8 @@ func (c *checker) checkVideos(ctx context.Context) error {
 			if !e.Swept && e.DeletedAt < c.before.UnixMilli() {
 				c.add(Finding{
 					Kind: UnfinishedDeletion, Video: e.ID, What: "The video was deleted, its objects were not yet.",
-					Repair: "delete the objects", mend: c.needs.Catalogue.Sweep,
+					Repair: "delete the objects",
+					mend:   func(ctx context.Context) error { return c.needs.Catalogue.SweepVideo(ctx, e.ID) },
 				})
 			}
 		case event.Simulated(e.ID): // its recording is another's, and its run looks after it
@@ -104,19 +105,25 @@ func (c *checker) process(e video.Entry) func(ctx context.Context) error {
 // checkRows finds what services keep of videos that nobody knows.
 func (c *checker) checkRows() {
 	all := c.all()
+	recovered := map[string]bool{} // with what is kept of them
+	for _, f := range c.found {
+		recovered[f.Video] = recovered[f.Video] || f.Kind == OrphanRecording
+	}
 	for name, ids := range c.kept {
 		_, other := c.needs.Others[name]
 		for _, videoID := range ids {
 			entry, listed := c.videos[videoID]
-			_, streamed := c.streams[videoID]
+			stream, streamed := c.streams[videoID]
 			what := "The catalogue knows no such video."
 			switch {
 			case listed && entry.DeletedAt > c.before.UnixMilli(), listed && entry.DeletedAt == 0:
 				continue
 			case listed:
 				what = "The video was deleted."
-			case streamed || other:
-				continue // not a video yet, or it never became one
+			case streamed && stream.Deleted && !other:
+				what = "The video was deleted."
+			case streamed || other || recovered[videoID]:
+				continue // not a video yet, or it never became one, or it becomes one
 			}
 			c.add(Finding{
 				Kind: OrphanRows, Video: videoID, Service: name, What: what, Repair: "delete the rows",

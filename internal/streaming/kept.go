@@ -27,6 +27,7 @@ type Stream struct {
 	ID, Channel string
 	Prefix      string // of its recording's objects, without slash at its end
 	Over        bool   // Recording End is said, if there was anything to record
+	Deleted     bool   // its video was deleted by an older build, which kept the row
 	Recorded    bool
 	EndedAt     int64 // ms; 0 while it is live
 }
@@ -42,11 +43,9 @@ func (k *Kept) Streams(ctx context.Context, fn func(Stream)) error {
 		}
 		for _, r := range rows {
 			after = r.ID
-			if r.State == stateDeleted {
-				continue
-			}
 			fn(Stream{
-				ID: r.ID, Channel: r.Channel, Prefix: r.Prefix, Over: r.State == stateEnded, Recorded: r.Recorded, EndedAt: r.EndedAt,
+				ID: r.ID, Channel: r.Channel, Prefix: r.Prefix, Over: r.State == stateEnded || r.State == stateDeleted,
+				Deleted: r.State == stateDeleted, Recorded: r.Recorded, EndedAt: r.EndedAt,
 			})
 		}
 		if len(rows) < batch {

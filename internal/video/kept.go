@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
 )
 
@@ -51,4 +52,24 @@ func (s *Service) Entries(ctx context.Context, fn func(Entry) error) error {
 			return nil
 		}
 	}
+}
+
+// SweepVideo removes the objects of a deleted video.
+func (s *Service) SweepVideo(ctx context.Context, videoID string) error {
+	return s.sweep(ctx, videoID, false)
+}
+
+// Recover makes the row of a recording whose own is lost. Who might see the video
+// is lost with it, so it is private until its owner says otherwise.
+func (s *Service) Recover(ctx context.Context, videoID, channel string) error {
+	if err := checkIDs(videoID, channel); err != nil {
+		return err
+	}
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := sqlc.New(tx).ClaimVideo(ctx, sqlc.ClaimVideoParams{ID: videoID, Channel: channel, Visibility: private})
+		if err != nil {
+			return fmt.Errorf("the row of video %s: %w", videoID, err)
+		}
+		return nil
+	})
 }
