@@ -31,10 +31,7 @@ func (s *Service) replace(ctx context.Context, video string, oldest, newest time
 			return err
 		}
 		if deleted {
-			if err := forget(ctx, tx, video, channel); err != nil {
-				return err
-			}
-			return q.ForgetStaged(ctx, video)
+			return forget(ctx, tx, video, channel)
 		}
 		if did, err = s.replaceFacts(ctx, tx, video, channel, staged, oldest, newest); err != nil {
 			return err

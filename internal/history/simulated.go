@@ -36,7 +36,7 @@ func (s *Service) ForgetSimulated(ctx context.Context, videoID string) (found bo
 		err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 			q := sqlc.New(tx)
 			// In the order of forget.
-			for _, forget := range []func(context.Context, string) error{q.ForgetTasks, q.ForgetFacts, q.ForgetVideo} {
+			for _, forget := range []func(context.Context, string) error{q.ForgetTasks, q.ForgetFacts, q.ForgetStaged, q.ForgetVideo} {
 				if err := forget(ctx, videoID); err != nil {
 					return err
 				}

@@ -59,7 +59,8 @@ func forget(ctx context.Context, tx *store.Tx, video, channel string) error {
 	if _, err := q.ClaimVideo(ctx, sqlc.ClaimVideoParams{ID: video, Channel: channel}); err != nil {
 		return fmt.Errorf("the history of video %s: %w", video, err)
 	}
-	if err := q.ForgetFacts(ctx, video); err != nil {
+	// Those of a rebuild that was broken off, too.
+	if err := errors.Join(q.ForgetFacts(ctx, video), q.ForgetStaged(ctx, video)); err != nil {
 		return fmt.Errorf("forgetting the history of video %s: %w", video, err)
 	}
 	if err := q.BuryVideo(ctx, sqlc.BuryVideoParams{DeletedAt: store.Now(), ID: video}); err != nil {
