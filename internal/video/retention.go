@@ -55,14 +55,8 @@ func (k keeping) surplusOf(videos []sqlc.KeptVideosRow, now int64) []surplus {
 	return gone
 }
 
-const (
-	retentionLease = "video-retention"
-	retentionTime  = 5 * time.Minute // a node's claim, renewed with each channel
-)
-
-// Retain deletes the recordings that their channels do not keep. Of all nodes
-// one does so at a time; two at once would do no harm, as each deletion looks at
-// the row again and counts once.
+// Retain deletes the recordings that their channels do not keep. Two nodes that do
+// so at once do no harm: each deletion looks at the row again and counts once.
 func (s *Service) Retain(ctx context.Context) error {
 	channels, err := sqlc.New(s.db.Read()).Retentions(ctx)
 	if err != nil {
@@ -70,10 +64,6 @@ func (s *Service) Retain(ctx context.Context) error {
 	}
 	var failures []error
 	for _, c := range channels {
-		mine, err := s.db.Lease(ctx, retentionLease, s.holder, retentionTime)
-		if err != nil || !mine {
-			return errors.Join(append(failures, err)...)
-		}
 		failures = append(failures, s.retainOf(ctx, c))
 	}
 	return errors.Join(failures...)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
-	"github.com/serverlessvideo/serverlessvideo/internal/id"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
@@ -37,7 +36,6 @@ type Service struct {
 	said     URLs                       // in events
 	answered func(context.Context) URLs // in the answer to the context's request
 	log      *slog.Logger
-	holder   string        // of this service's leases
 	retain   chan struct{} // wakes Run: a channel keeps less now
 }
 
@@ -46,7 +44,7 @@ type Service struct {
 // bus, its operations (Register) to the API, and Run must run.
 func New(db *store.DB, objects blob.Store, channels Channels, urls func(context.Context) URLs, log *slog.Logger) *Service {
 	return &Service{db: db, objects: objects, channels: channels, said: urls(context.Background()), answered: urls, log: log,
-		holder: id.New(), retain: make(chan struct{}, 1)}
+		retain: make(chan struct{}, 1)}
 }
 
 // tidyEvery is how often the service looks for what is to be done without being

@@ -141,7 +141,7 @@ func transcriptWords(text string) string {
 // keepTranscript notes the words by which a video is found beside its own.
 func keepTranscript(ctx context.Context, q *sqlc.Queries, videoID, found string) error {
 	if found == "" {
-		return nil
+		return q.ForgetTranscriptWords(ctx, videoID) // those of an earlier attempt
 	}
 	if err := q.SetTranscriptWords(ctx, sqlc.SetTranscriptWordsParams{VideoID: videoID, Words: found}); err != nil {
 		return fmt.Errorf("noting the transcript of video %s: %w", videoID, err)

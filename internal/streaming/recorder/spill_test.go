@@ -25,6 +25,7 @@ func openSpill(t testing.TB, dir string) *Spill {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.disk = func(string) (free, total int64, err error) { return 1 << 39, 1 << 40, nil } // whatever this machine has
 	return s
 }
 
