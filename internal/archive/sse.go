@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
+	"github.com/serverlessvideo/serverlessvideo/internal/sse"
 )
 
 // Routes registers the live view's route.
@@ -30,9 +30,9 @@ func (l *Live) serve(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	stopClosing := context.AfterFunc(l.closing, cancel)
 	defer stopClosing()
-	out := &stream{w: w, control: http.NewResponseController(w), deadline: l.cfg.WriteDeadline, ctx: ctx}
-	defer out.finish()
-	stopInterrupt := context.AfterFunc(ctx, out.interrupt)
+	out := sse.New(ctx, w, l.cfg.WriteDeadline)
+	defer out.Finish()
+	stopInterrupt := context.AfterFunc(ctx, out.Interrupt)
 	defer stopInterrupt()
 	v := &viewer{filter: f, queue: make(chan []byte, l.cfg.MaxQueue), cut: cancel}
 	joined, err := l.join(v)
@@ -45,7 +45,7 @@ func (l *Live) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer l.leave(v)
-	l.write(out, v, r)
+	l.write(ctx, out, v, r)
 }
 
 // admit returns what an admin wants to see.
@@ -61,29 +61,23 @@ func (l *Live) admit(r *http.Request) (filter, error) {
 var errOver = errors.New("the session is over")
 
 // write writes what is queued until the page goes, is cut or its session ends.
-func (l *Live) write(out *stream, v *viewer, r *http.Request) {
-	h := out.w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx would hold the messages back
-	if r.ProtoMajor == 1 {
-		h.Set("Connection", "close") // the deadlines are the connection's
-	}
+func (l *Live) write(ctx context.Context, out *sse.Writer, v *viewer, r *http.Request) {
+	out.Begin(r)
 	heartbeat := time.NewTicker(l.cfg.Heartbeat)
 	defer heartbeat.Stop()
 	session := time.NewTicker(l.cfg.SessionCheck)
 	defer session.Stop()
-	err := out.write([]byte("retry: 3000\nevent: listening\ndata: {}\n\n"))
+	err := out.Write([]byte("retry: 3000\nevent: listening\ndata: {}\n\n"))
 	for err == nil {
 		select {
 		case frame := <-v.queue:
 			l.read(v, frame)
-			err = out.write(frame)
+			err = out.Write(frame)
 		case <-heartbeat.C:
-			err = out.write([]byte(": still here\n\n"))
+			err = out.Write([]byte(": still here\n\n"))
 		case <-session.C:
-			err = l.stillAdmin(out.ctx, r)
-		case <-out.ctx.Done():
+			err = l.stillAdmin(ctx, r)
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -103,44 +97,6 @@ func (l *Live) stillAdmin(ctx context.Context, r *http.Request) error {
 		return errOver
 	}
 	return nil
-}
-
-// stream writes to a page that may be slow.
-type stream struct {
-	w        http.ResponseWriter
-	control  *http.ResponseController
-	deadline time.Duration
-	ctx      context.Context // of the page
-
-	mu   sync.Mutex
-	over bool // the response is done; it must not be touched
-}
-
-func (o *stream) write(b []byte) error {
-	if err := o.ctx.Err(); err != nil {
-		return err
-	}
-	// A writer without deadlines is a test's; the server's has them.
-	_ = o.control.SetWriteDeadline(time.Now().Add(o.deadline))
-	if _, err := o.w.Write(b); err != nil {
-		return err
-	}
-	return o.control.Flush()
-}
-
-// interrupt ends a write that waits for the page; others may call it.
-func (o *stream) interrupt() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.over {
-		_ = o.control.SetWriteDeadline(time.Now())
-	}
-}
-
-func (o *stream) finish() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.over = true
 }
 
 // oneLine is JSON without line breaks between its tokens.

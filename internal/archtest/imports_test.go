@@ -24,7 +24,7 @@ func services() []string {
 
 // foundations are the packages of ours that a service may import.
 func foundations() []string {
-	return []string{"errs", "identity", "id", "event", "flow", "blob", "store", "failpoint"}
+	return []string{"errs", "identity", "id", "event", "flow", "blob", "store", "failpoint", "sse"}
 }
 
 // forbidden returns why package from may not import package to, or "". Both are

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/sse"
 )
 
 // streams are the pages on server-sent events, by topic.
@@ -80,9 +81,9 @@ func (s *Service) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	out := &writer{w: w, control: http.NewResponseController(w), deadline: s.cfg.WriteDeadline, ctx: ctx}
-	defer out.finish()
-	p, err := s.pages.admit(r, func() { cancel(); out.interrupt() })
+	out := sse.New(ctx, w, s.cfg.WriteDeadline)
+	defer out.Finish()
+	p, err := s.pages.admit(r, func() { cancel(); out.Interrupt() })
 	if err != nil {
 		s.cfg.Fail(w, r, err)
 		return
@@ -97,10 +98,8 @@ func (s *Service) serveEvents(w http.ResponseWriter, r *http.Request) {
 	st := &stream{page: p, topics: topics, queue: make(chan []byte, s.cfg.MaxQueue)}
 	s.streams.add(st)
 	defer s.streams.remove(st)
-	if r.ProtoMajor == 1 {
-		w.Header().Set("Connection", "close") // the deadlines are the connection's
-	}
-	s.stream(out, st)
+	out.Begin(r)
+	s.stream(ctx, out, st)
 }
 
 func (s *Service) topicsOf(r *http.Request) ([]string, error) {
@@ -122,12 +121,8 @@ func (s *Service) topicsOf(r *http.Request) ([]string, error) {
 }
 
 // stream writes what is queued until the page goes or is cut.
-func (s *Service) stream(out *writer, st *stream) {
-	h := out.w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx would hold the messages back
-	if out.write([]byte("retry: 3000\n: listening\n\n")) != nil {
+func (s *Service) stream(ctx context.Context, out *sse.Writer, st *stream) {
+	if out.Write([]byte("retry: 3000\n: listening\n\n")) != nil {
 		return
 	}
 	heartbeat := time.NewTicker(s.cfg.Heartbeat)
@@ -136,10 +131,10 @@ func (s *Service) stream(out *writer, st *stream) {
 		var err error
 		select {
 		case frame := <-st.queue:
-			err = out.write(more(frame, st.queue))
+			err = out.Write(more(frame, st.queue))
 		case <-heartbeat.C:
-			err = out.write([]byte(": still here\n\n"))
-		case <-out.ctx.Done():
+			err = out.Write([]byte(": still here\n\n"))
+		case <-ctx.Done():
 			return
 		}
 		if err != nil {
@@ -158,42 +153,4 @@ func more(frame []byte, queue chan []byte) []byte {
 		all = append(all, <-queue...)
 	}
 	return all
-}
-
-// writer writes to a page that may be slow.
-type writer struct {
-	w        http.ResponseWriter
-	control  *http.ResponseController
-	deadline time.Duration
-	ctx      context.Context // the page's
-
-	mu   sync.Mutex
-	over bool // the response is done; it must not be touched
-}
-
-func (o *writer) write(b []byte) error {
-	if err := o.ctx.Err(); err != nil {
-		return err
-	}
-	// A writer without deadlines is a test's; the server's has them.
-	_ = o.control.SetWriteDeadline(time.Now().Add(o.deadline))
-	if _, err := o.w.Write(b); err != nil {
-		return err
-	}
-	return o.control.Flush()
-}
-
-// interrupt ends a write that waits for the page; others may call it.
-func (o *writer) interrupt() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !o.over {
-		_ = o.control.SetWriteDeadline(time.Now())
-	}
-}
-
-func (o *writer) finish() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.over = true
 }
