@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { EventDelivery, LoggedEvent, Replay } from './api/types'
-import { bytes, filtersOf, localInput, merge, mostKept, noFilters, parametersOf, percentOf, preciseTime, report, summaryOf } from './eventlog'
+import { filtersOf, localInput, merge, mostKept, noFilters, only, parametersOf, percentOf, preciseTime, report, summaryOf } from './eventlog'
 
 const event = (id: string, at: string, more: Partial<LoggedEvent> = {}): LoggedEvent => ({
   id, at, source: 's', detailType: 't', event: { detail: {} }, ...more,
@@ -26,6 +26,12 @@ describe('merge', () => {
     expect(list).toHaveLength(mostKept)
     expect(list.at(-1)!.id).toBe('e00005')
   })
+})
+
+it('forgets the deliveries of events that are not shown', () => {
+  const known = { a: [], b: [] }
+  expect(only(known, new Set(['b', 'c']))).toEqual({ b: [] })
+  expect(only(known, new Set(['a', 'b', 'c']))).toBe(known)
 })
 
 describe('report', () => {
@@ -82,10 +88,9 @@ it('shows how far a replay is', () => {
   expect([replay, { ...replay, lookedAt: 300 }, { ...replay, state: 'done' as const }, { ...replay, events: 0 }].map(percentOf)).toEqual([25, 99, 100, 0])
 })
 
-it('writes times and sizes', () => {
+it('writes times', () => {
   const at = new Date(2026, 0, 2, 3, 4, 5, 6)
   expect(preciseTime(at.toISOString())).toBe('03:04:05.006')
   expect(preciseTime('x')).toBe('')
   expect(localInput(at)).toBe('2026-01-02T03:04')
-  expect([0, 999, 1500, 12_345_678].map(bytes)).toEqual(['0 B', '999 B', '1.5 kB', '12 MB'])
 })

@@ -65,6 +65,12 @@ export function report(known: Deliveries, reports: EventDelivery[], wanted: (eve
   return next
 }
 
+/** The deliveries of these events, and of no others. */
+export function only(known: Deliveries, events: Set<string>): Deliveries {
+  const kept = Object.entries(known).filter(([event]) => events.has(event))
+  return kept.length === Object.keys(known).length ? known : Object.fromEntries(kept)
+}
+
 /** Fields that say nothing in a line: what it is about stands there, and the token is masked. */
 const silent = ['channel_name', 'tasktoken']
 
@@ -92,7 +98,7 @@ export function preciseTime(time: string): string {
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${String(at.getMilliseconds()).padStart(3, '0')}`
 }
 
-/** "today", else "Nov 26", for where a list comes to another day. */
+/** "Thu, November 26", for where a list comes to another day. */
 export function dayOf(time: string, locale = 'en'): string {
   const at = new Date(time)
   return Number.isNaN(at.getTime()) ? '' : new Intl.DateTimeFormat(locale, { weekday: 'short', day: 'numeric', month: 'long' }).format(at)
@@ -112,15 +118,4 @@ export const replayTones: Record<Replay['state'], string> = { running: 'accent',
 export function localInput(at: Date): string {
   const two = (n: number) => String(n).padStart(2, '0')
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}T${two(at.getHours())}:${two(at.getMinutes())}`
-}
-
-/** 12 MB. */
-export function bytes(n: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB']
-  let at = 0
-  while (n >= 1000 && at < units.length - 1) {
-    n /= 1000
-    at++
-  }
-  return `${n < 10 && at > 0 ? n.toFixed(1) : Math.round(n)} ${units[at]}`
 }

@@ -3,7 +3,7 @@
 
 import { ApiError, api, reasonOf } from './api/client'
 import type { EventDelivery, LoggedEvent, Place } from './api/types'
-import { merge, parametersOf, report, type Deliveries, type Filters } from './eventlog'
+import { merge, mostKept, only, parametersOf, report, type Deliveries, type Filters } from './eventlog'
 import { listen } from './eventstream'
 
 /** How long the archive may take to have what has just passed, in milliseconds. */
@@ -11,6 +11,17 @@ const settle = 1500
 
 /** How often the list is drawn anew at most, in milliseconds. */
 const every = 150
+
+/** How long until what may have been missed is asked for anew, in milliseconds. */
+const again = 5000
+
+/** How many pages are read to find out whether something was missed. */
+const mostPages = 4
+
+/** A list that begins anew: nothing of what was shown before joins it. */
+interface Anew {
+  next: string | undefined
+}
 
 export class EventWatch {
   events = $state.raw<LoggedEvent[]>([])
@@ -27,14 +38,20 @@ export class EventWatch {
   place = $state<Place>()
   /** Where the archive goes on; absent at its beginning. */
   next = $state<string>()
+  /** The list has as many as it may have; older ones would be dropped. */
+  full = $derived(this.events.length >= mostKept)
 
   #filters: Record<string, string> = {}
   #stop: (() => void) | undefined
-  #timers: ReturnType<typeof setTimeout>[] = []
+  #timer: ReturnType<typeof setTimeout> | undefined
   #arrived: LoggedEvent[] = []
   #reports: EventDelivery[] = []
   #draw: ReturnType<typeof setTimeout> | undefined
   #round = 0
+  /** What was known when the stream came (back), while something may be missing after it. */
+  #before: Set<string> | undefined
+  /** While paused: what is held does not join what is shown. */
+  #anew: Anew | undefined
 
   /** Shows events that pass the filters, and forgets what was shown. */
   start(filters: Filters): void {
@@ -45,21 +62,24 @@ export class EventWatch {
     this.loaded = this.reading = false
     this.error = ''
     this.place = this.next = undefined
+    this.#before = this.#anew = undefined
     void this.#begin()
   }
 
   async #begin(): Promise<void> {
     const round = this.#round
     // First the archive: it says what is wrong with a filter.
-    await this.#newest(true)
+    await this.#newest()
     if (round !== this.#round || this.error) return
     this.#stop = listen(this.#filters, {
       up: () => {
         this.connected = true
-        void this.#newest(false)
-        this.#timers.push(setTimeout(() => void this.#newest(false), settle))
+        this.#before ??= new Set(this.#known().map((event) => event.id))
+        void this.#catchUp(false)
+        this.#catchUpIn(settle)
       },
       down: () => (this.connected = false),
+      refused: (why) => (this.error = why),
       event: (event) => {
         this.#arrived.push(event)
         this.#drawSoon()
@@ -75,10 +95,9 @@ export class EventWatch {
     this.#round++
     this.#stop?.()
     this.#stop = undefined
-    this.#timers.forEach(clearTimeout)
+    clearTimeout(this.#timer)
     clearTimeout(this.#draw)
     this.#draw = undefined
-    this.#timers = []
     this.#arrived = []
     this.#reports = []
     this.connected = false
@@ -90,18 +109,27 @@ export class EventWatch {
 
   resume(): void {
     this.paused = false
-    this.events = merge(this.events, this.held)
+    if (this.#anew) {
+      this.events = this.held
+      this.next = this.#anew.next
+      this.#anew = undefined
+    } else {
+      this.events = merge(this.events, this.held)
+    }
     this.held = []
+    this.#forget()
   }
 
   /** Reads what is older than the list. It returns how many it found. */
   async older(): Promise<number> {
-    if (this.reading || !this.next) return 0
+    if (this.reading || !this.next || this.full) return 0
     const round = this.#round
+    const from = this.next
     this.reading = true
     try {
-      const page = await api.events(this.#filters, this.next)
-      if (round !== this.#round) return 0
+      const page = await api.events(this.#filters, from)
+      // Nothing of a list that has begun anew meanwhile.
+      if (round !== this.#round || from !== this.next) return 0
       this.events = merge(this.events, page.data)
       this.next = page.nextPage
       await this.#deliveriesOf(page.data)
@@ -116,27 +144,87 @@ export class EventWatch {
     await this.#deliveriesOf([event])
   }
 
-  /** Reads the newest ones, at the beginning and when some may have been missed. */
-  async #newest(first: boolean): Promise<void> {
+  /** Reads the newest ones, at the beginning. */
+  async #newest(): Promise<void> {
     const round = this.#round
     try {
       const page = await api.events(this.#filters)
       if (round !== this.#round) return
-      if (first) {
-        this.events = merge(this.events, page.data)
-        this.next = page.nextPage
-      } else {
-        this.#add(page.data)
-      }
+      this.events = merge(this.events, page.data)
+      this.next = page.nextPage
       this.error = ''
       await this.#deliveriesOf(page.data)
     } catch (failure) {
-      if (round !== this.#round || !first) return
+      if (round !== this.#round) return
       this.error = reasonOf(failure)
       this.place = failure instanceof ApiError ? failure.places.find((place) => place.location === 'query.pattern') : undefined
     } finally {
       if (round === this.#round) this.loaded = true
     }
+  }
+
+  #catchUpIn(ms: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.#catchUp(true), ms)
+  }
+
+  /**
+   * Reads what may have been missed while the stream was away; for good once the
+   * archive has had the time to have all of it.
+   */
+  async #catchUp(settled: boolean): Promise<void> {
+    const round = this.#round
+    const before = this.#before
+    if (!before) return
+    try {
+      const { found, next, joins } = await this.#since(before)
+      if (round !== this.#round || before !== this.#before) return
+      if (joins) this.#add(found)
+      else this.#beginAnew(before, found, next)
+      if (settled) this.#before = undefined
+      // As many as one request may ask for.
+      await this.#deliveriesOf(found.slice(0, 50))
+    } catch {
+      if (settled && round === this.#round && before === this.#before) this.#catchUpIn(again)
+    }
+  }
+
+  /** Reads the newest ones until they join what was known, or there are too many. */
+  async #since(before: Set<string>): Promise<{ found: LoggedEvent[]; next: string | undefined; joins: boolean }> {
+    const found: LoggedEvent[] = []
+    let next: string | undefined
+    for (let pages = 0; pages < mostPages; pages++) {
+      const page = await api.events(this.#filters, next)
+      found.push(...page.data)
+      next = page.nextPage
+      // Where nothing was known and nothing is found, the search goes on where it was.
+      if (!next || page.data.some((event) => before.has(event.id)) || (before.size === 0 && found.length === 0)) return { found, next, joins: true }
+      if (before.size === 0) break
+    }
+    return { found, next, joins: false }
+  }
+
+  /**
+   * Something between what was known before and what is found may be missing: what was
+   * known goes, and the list goes on where what is found ends.
+   */
+  #beginAnew(before: Set<string>, found: LoggedEvent[], next: string | undefined): void {
+    const list = merge(found, this.#known().filter((event) => !before.has(event.id)))
+    before.clear()
+    for (const event of found) before.add(event.id)
+    if (this.paused) {
+      this.held = list
+      this.#anew = { next }
+      return
+    }
+    this.events = list
+    this.next = next
+    this.#forget()
+  }
+
+  /** What the list is, or will be when it goes on. */
+  #known(): LoggedEvent[] {
+    return [...(this.#anew ? [] : this.events), ...this.held, ...this.#arrived]
   }
 
   async #deliveriesOf(events: LoggedEvent[]): Promise<void> {
@@ -154,11 +242,18 @@ export class EventWatch {
     this.#draw ??= setTimeout(() => {
       this.#draw = undefined
       this.#add(this.#arrived)
-      const shown = new Set([...this.events, ...this.held].map((event) => event.id))
-      this.deliveries = report(this.deliveries, this.#reports, (id) => shown.has(id))
       this.#arrived = []
+      const shown = this.#forget()
+      this.deliveries = report(this.deliveries, this.#reports, (id) => shown.has(id))
       this.#reports = []
     }, every)
+  }
+
+  /** Drops the deliveries of events that are shown no more. It returns the ids of those that are. */
+  #forget(): Set<string> {
+    const shown = new Set([...this.events, ...this.held].map((event) => event.id))
+    this.deliveries = only(this.deliveries, shown)
+    return shown
   }
 
   #add(events: LoggedEvent[]): void {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { clock, compact, hueOf, longFor, relative, span, spokenDuration, titleOf, viewers, size } from './format'
+import { clock, compact, count, hueOf, longFor, recordings, relative, span, spokenDuration, titleOf, viewers, size } from './format'
 
 describe('clock', () => {
   it.each([
@@ -79,4 +79,11 @@ it('says how much bytes are', () => {
   expect([0, 999, 1000, 23_456_789, 999_600_000, 1_250_000_000, 4e14].map(size)).toEqual([
     '0 bytes', '999 bytes', '1.0 kB', '23.5 MB', '1.0 GB', '1.3 GB', '400 TB',
   ])
+})
+
+it('counts in words', () => {
+  expect([0, 999, 1234].map((n) => count(n))).toEqual(['0', '999', '1,234'])
+  expect(recordings(1)).toBe('1 recording')
+  expect(recordings(2)).toBe('2 recordings')
+  expect(recordings(1200)).toBe('1,200 recordings')
 })

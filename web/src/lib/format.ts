@@ -81,6 +81,16 @@ export function compact(n: number, locale = 'en'): string {
   return new Intl.NumberFormat(locale, { notation: 'compact', maximumFractionDigits: 1 }).format(n)
 }
 
+/** 1234 -> "1,234". */
+export function count(n: number, locale = 'en'): string {
+  return new Intl.NumberFormat(locale).format(n)
+}
+
+/** "1 recording", "1,234 recordings". */
+export function recordings(n: number): string {
+  return `${count(n)} ${n === 1 ? 'recording' : 'recordings'}`
+}
+
 /** "1 viewer", "2 viewers", "1.2K viewers". */
 export function viewers(n: number): string {
   return `${compact(n)} ${n === 1 ? 'viewer' : 'viewers'}`
