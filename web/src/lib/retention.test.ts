@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { fieldsOf, inputOf, problemsOf, recordings } from './retention'
+import { fieldsOf, inputOf, problemsOf } from './retention'
 
 const nothing = { keepDays: 0, keepBytes: 0, recordings: 3, bytes: 12_300_000_000 }
 
@@ -22,9 +22,4 @@ it('never takes an empty or senseless field for no limit', () => {
   for (const days of [null, 0, -1, 1.5, 40_000, NaN]) expect(problemsOf({ ...fields, days }).days).toBeDefined()
   for (const gigabytes of [null, 0, -1, 2_000_000, NaN]) expect(problemsOf({ ...fields, gigabytes }).gigabytes).toBeDefined()
   expect(problemsOf({ byAge: false, days: null, bySize: false, gigabytes: null })).toEqual({})
-})
-
-it('counts in words', () => {
-  expect(recordings(1)).toBe('1 recording')
-  expect(recordings(1200)).toBe('1,200 recordings')
 })

@@ -40,8 +40,3 @@ export function problemsOf(fields: RetentionFields): { days?: string; gigabytes?
   }
   return problems
 }
-
-/** 1 recording, 2 recordings. */
-export function recordings(n: number): string {
-  return `${new Intl.NumberFormat('en').format(n)} ${n === 1 ? 'recording' : 'recordings'}`
-}

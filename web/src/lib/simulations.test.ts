@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { SimulatedVideo, Simulation } from './api/types'
-import { doing, inWork, isSimulated, lookOf, moves, recordings, tally } from './simulations'
+import { doing, inWork, isSimulated, lookOf, moves, tally } from './simulations'
 
 const none = { count: 0, p50: 0, p95: 0, max: 0 }
 
@@ -54,6 +54,4 @@ it('tells what became of the videos', () => {
   expect(tally(run({}, { valid: 3, failed: 1, dropped: 2 }))).toBe('3 valid · 1 failed · 2 not finished')
   expect(isSimulated('sim-1-1')).toBe(true)
   expect(isSimulated('st-1')).toBe(false)
-  expect(recordings(1)).toBe('1 recording')
-  expect(recordings(2)).toBe('2 recordings')
 })

@@ -73,8 +73,3 @@ export function inWork(video: SimulatedVideo): boolean {
 export function isSimulated(id: string): boolean {
   return id.startsWith('sim-')
 }
-
-/** "1 recording", "12 recordings". */
-export function recordings(n: number): string {
-  return `${n} recording${n === 1 ? '' : 's'}`
-}
