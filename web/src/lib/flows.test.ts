@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Flow, FlowActivity, FlowDetail, FlowStep } from './api/types'
-import { attemptOf, doingOf, flowName, isBad, isOver, placeName, refreshed, retryText, shares, stepName, tookOf } from './flows'
+import { attemptOf, doingOf, flowName, isBad, isOver, placeName, retryText, shares, stepName, tookOf } from './flows'
 
 const at = (ms: number) => new Date(ms).toISOString()
 const flow = (id: string, more: Partial<Flow> = {}): Flow => ({
@@ -56,15 +56,6 @@ it('says where the time went', () => {
     { name: 'a', ms: 750, share: 0.75, bad: false },
     { name: 'c', ms: 248, share: 0.248, bad: true },
   ])
-})
-
-it('keeps further pages when the first is read anew', () => {
-  const flows = (...ids: string[]) => ids.map((id) => flow(id, { createdAt: at(id.charCodeAt(0) * 1000) }))
-  const ids = (list: Flow[]) => list.map((f) => f.id).join('')
-  expect(ids(refreshed(flows('d', 'c', 'b', 'a'), flows('e', 'd', 'c')))).toBe('edcba')
-  // "d" has left the filter.
-  expect(ids(refreshed(flows('d', 'c', 'b', 'a'), flows('e', 'c')))).toBe('ecba')
-  expect(refreshed(flows('d'), flows())).toEqual([])
 })
 
 it('says what a retry means', () => {

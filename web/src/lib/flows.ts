@@ -79,17 +79,6 @@ export function shares(steps: FlowStep[]): Share[] {
     .filter((part) => part.share >= 0.01)
 }
 
-/**
- * The list with its first page read anew, and the rows of further pages behind it. What
- * is not on the first page any more although it would stand there has left the filter.
- */
-export function refreshed(known: Flow[], fresh: Flow[]): Flow[] {
-  const last = fresh.at(-1)
-  if (!last) return []
-  const further = known.filter((flow) => flow.createdAt <= last.createdAt && !fresh.some((one) => one.id === flow.id))
-  return [...fresh, ...further]
-}
-
 /** What a retry would do, for who is asked whether they want it. */
 export function retryText(flow: FlowDetail): string {
   if (!flow.retry.newId) return 'It goes on under its own id. The results of the steps before are kept, and what has counted does not count twice.'

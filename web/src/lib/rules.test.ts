@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { errorOf } from './api/client'
 import type { Delivery, Rule } from './api/types'
-import { counted, indexOf, inputOf, lastOf, lineAt, lookAgainIn, merged, placeOf, targetFor, targetOf, targetPlaces, tries, whereabouts } from './rules'
+import { counted, indexOf, inputOf, lastOf, lineAt, lookAgainIn, placeOf, targetFor, targetOf, targetPlaces, tries, whereabouts } from './rules'
 
 describe('indexOf', () => {
   it.each([
@@ -93,22 +93,7 @@ it('counts', () => {
   expect([tries(1), tries(2), counted(999), counted(1000)]).toEqual(['1 try', '2 tries', '999', '1,000 or more'])
 })
 
-describe('what is looked at again', () => {
-  const rows = (text: string) => [...text].map((id) => ({ id }))
-  it.each([
-    ['dcba', 'ed', false, 'edcba'], // one is new, older pages stay
-    ['dcba', 'dc', false, 'dcba'],
-    ['dcba', 'db', false, 'dba'], // c is gone
-    ['dcba', 'zy', false, 'zy'], // so many are new that there is a gap
-    ['dcba', 'cb', true, 'cb'], // this is all
-    ['dcba', '', true, ''],
-    ['', 'a', false, 'a'],
-  ])('%s and then %s', (shown, newest, whole, want) => {
-    expect(merged(rows(shown), rows(newest), whole).map(({ id }) => id).join('')).toBe(want)
-  })
-
-  it('is looked at soon while something waits', () => {
-    const row = { state: 'dead' } as Delivery
-    expect(lookAgainIn([row])).toBeGreaterThan(lookAgainIn([row, { ...row, state: 'pending' }]))
-  })
+it('is looked at soon while something waits', () => {
+  const row = { state: 'dead' } as Delivery
+  expect(lookAgainIn([row])).toBeGreaterThan(lookAgainIn([row, { ...row, state: 'pending' }]))
 })

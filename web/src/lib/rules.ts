@@ -139,15 +139,6 @@ export function lastOf(delivery: Delivery, span: (ms: number) => string): string
   return last.status ? `${last.status} in ${span(last.durationMillis)}` : `Done in ${span(last.durationMillis)}`
 }
 
-/** The newest page over what is shown: what is new comes first, what is known is as it is now, older pages stay. */
-export function merged<T extends { id: string }>(shown: T[], newest: T[], whole: boolean): T[] {
-  if (whole) return newest
-  const last = newest.at(-1)
-  const from = last ? shown.findIndex((row) => row.id === last.id) : -1
-  // What stood among the newest and does so no more is gone, or in another state.
-  return from < 0 ? newest : [...newest, ...shown.slice(from + 1)]
-}
-
 /** In how many milliseconds to look again: soon while something waits for a try. */
 export function lookAgainIn(rows: Delivery[]): number {
   return rows.some((row) => row.state === 'pending') ? 2_000 : 5_000

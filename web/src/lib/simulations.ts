@@ -1,7 +1,7 @@
 // What the pages of the simulations need to know, without a browser.
 
 import type { SimulatedVideo, Simulation } from './api/types'
-import { span } from './format'
+import { recordings, span } from './format'
 
 export interface Look {
   label: string
@@ -27,6 +27,11 @@ export function lookOf(run: Simulation): Look {
 /** Whether it will change by itself. */
 export function moves(run: Simulation): boolean {
   return run.state === 'running' || run.state === 'removing'
+}
+
+/** That it is over, to be said. */
+export function endOf(run: Simulation): string {
+  return `The simulation of ${recordings(run.total)}: ${lookOf(run).label.toLowerCase()}`
 }
 
 /** What became of its videos: "3 valid · 1 invalid". */
