@@ -40,7 +40,7 @@ type SimulatedVideo struct {
 	Title      string `json:"title,omitempty" doc:"the original's"`
 	Duration   int64  `json:"duration" doc:"milliseconds"`
 	State      string `json:"state" enum:"waiting,processing,plugins,valid,invalid,failed,dropped" doc:"dropped: did not come to an end in the run"`
-	Step       string `json:"step,omitempty" enum:"mp4,storyboard,thumbnail" doc:"what is being made"`
+	Step       string `json:"step,omitempty" enum:"mp4,encode,storyboard,thumbnail" doc:"what is being made"`
 	Percent    int    `json:"percent" minimum:"0" maximum:"100"`
 	Reason     string `json:"reason,omitempty" doc:"why it is not valid"`
 	Compute    string `json:"compute,omitempty" enum:"local,worker" doc:"where it was made, once it is"`

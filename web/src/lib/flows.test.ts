@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Flow, FlowActivity, FlowDetail, FlowStep } from './api/types'
-import { attemptOf, doingOf, flowName, isBad, isOver, placeName, retryText, shares, stepName, tookOf } from './flows'
+import { attemptOf, doingOf, flowName, isBad, isOver, placeName, retryText, shares, tookOf } from './flows'
 
 const at = (ms: number) => new Date(ms).toISOString()
 const flow = (id: string, more: Partial<Flow> = {}): Flow => ({
@@ -8,14 +8,6 @@ const flow = (id: string, more: Partial<Flow> = {}): Flow => ({
 })
 
 describe('names', () => {
-  it.each([
-    ['mp4', 'Make the MP4'],
-    ['preValidate ask', 'Ask the plugins of preValidate'],
-    ['preValidate wait 1', 'Wait for the plugins of preValidate'],
-    ['preMetadata settle 3', 'Decide preMetadata, once more'],
-    ['of a later version', 'of a later version'],
-  ])('%s is %s', (name, words) => expect(stepName(name)).toBe(words))
-
   it('knows the flows of this version and shows others as they are', () => {
     expect(flowName('postprocess')).toBe('Post-processing')
     expect(flowName('other')).toBe('other')

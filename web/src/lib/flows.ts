@@ -2,6 +2,7 @@
 
 import type { Flow, FlowActivity, FlowDetail, FlowStatus, FlowStep } from './api/types'
 import { span } from './format'
+import { stepName } from './steps'
 
 export const statusNames: Record<FlowStatus, string> = {
   queued: 'Queued', running: 'Running', done: 'Done', failed: 'Failed', cancelled: 'Cancelled', abandoned: 'Abandoned',
@@ -25,26 +26,6 @@ export const flowName = (name: string): string => flowNames[name] ?? name
 export function attemptOf(id: string): number {
   const found = /\.(\d+)$/.exec(id)
   return found ? Number(found[1]) : 1
-}
-
-const stepNames: Record<string, string> = {
-  start: 'Say that it begins',
-  complete: 'Say how it ended',
-  started: 'Say that it begins',
-  failed: 'Say that it failed',
-  mp4: 'Make the MP4',
-  storyboard: 'Make the storyboard',
-  thumbnail: 'Make the thumbnail',
-}
-
-/** A step in words; one that this page does not know by its name. */
-export function stepName(name: string): string {
-  const [hook, verb, round] = name.split(' ')
-  const again = round && round !== '1' ? ', once more' : ''
-  if (verb === 'ask') return `Ask the plugins of ${hook}`
-  if (verb === 'wait') return `Wait for the plugins of ${hook}${again}`
-  if (verb === 'settle') return `Decide ${hook}${again}`
-  return stepNames[name] ?? name
 }
 
 /** How long a flow has taken, or takes so far, in milliseconds. */

@@ -2,6 +2,7 @@
 
 import type { SimulatedVideo, Simulation } from './api/types'
 import { recordings, span } from './format'
+import { makingOf } from './steps'
 
 export interface Look {
   label: string
@@ -51,15 +52,13 @@ export function tally(run: Simulation): string {
     .join(' · ')
 }
 
-const steps: Record<string, string> = { mp4: 'Making the MP4', storyboard: 'Making previews', thumbnail: 'Choosing a picture' }
-
 /** What a video is at, or what has become of it. */
 export function doing(video: SimulatedVideo): string {
   switch (video.state) {
     case 'waiting':
       return 'Not replayed yet'
     case 'processing':
-      return steps[video.step ?? ''] ?? 'Waiting for its turn'
+      return makingOf(video.step)
     case 'plugins':
       return 'With the plugins'
     case 'dropped':

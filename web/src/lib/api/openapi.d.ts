@@ -2104,7 +2104,7 @@ export interface components {
              * @description what is being made
              * @enum {string}
              */
-            step?: "mp4" | "storyboard" | "thumbnail";
+            step?: "mp4" | "encode" | "storyboard" | "thumbnail";
             /** @description the original's */
             title?: string;
             /**
