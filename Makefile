@@ -150,9 +150,9 @@ clocks: setup-test ## Send a simulated hour with clocks that go apart; measure p
 soak: build ## Keep one broadcast up for SOAK, losing its publisher every SOAK_CUT.
 	SOAK=$(SOAK) SOAK_CUT=$(SOAK_CUT) TEST_BINARY=$(CURDIR)/$(BINARY) go test -count 1 -timeout 3h -v ./test/soak
 
-# A seed is logged and gives the same plan again: make crash CRASH_SEED=1.
+# It builds what it kills itself, with failpoints. A seed is logged and gives the same plan again: make crash CRASH_SEED=1.
 .PHONY: crash
-crash: setup-test build ## Kill the program 400 times and give it bad days; SHORT=1 is what make test runs.
+crash: setup-test ## Kill the program 400 times and give it bad days; SHORT=1 is what make test runs.
 	@status=0; CRASH=$(if $(SHORT),short,whole) go test -count 1 -v -timeout 90m ./test/crash || status=$$?; \
 		go run ./internal/store/storetest/stop; exit $$status
 

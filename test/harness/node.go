@@ -30,7 +30,7 @@ type Node struct {
 	Env []string // added to the environment of the next start and of commands, as NAME=value
 
 	t      testing.TB
-	binary string
+	binary string // "": Binary, once it is needed
 	args   []string
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -43,11 +43,10 @@ func New(t testing.TB, args ...string) *Node {
 	t.Helper()
 	addr := FreeAddress(t)
 	n := &Node{
-		Dir:    filepath.Join(t.TempDir(), "data"),
-		URL:    "http://" + addr,
-		t:      t,
-		binary: Binary(t),
-		log:    &syncBuffer{},
+		Dir: filepath.Join(t.TempDir(), "data"),
+		URL: "http://" + addr,
+		t:   t,
+		log: &syncBuffer{},
 	}
 	n.args = append([]string{"--http", addr, "--webrtc-udp", "127.0.0.1:" + freeUDPPort(t)}, args...)
 	t.Cleanup(func() {
@@ -61,6 +60,15 @@ func New(t testing.TB, args ...string) *Node {
 
 // Use makes another build of the program run from the next start on.
 func (n *Node) Use(binary string) { n.binary = binary }
+
+// program is what runs. Without Use it is found, or built, only now.
+func (n *Node) program() string {
+	n.t.Helper()
+	if n.binary == "" {
+		n.binary = Binary(n.t)
+	}
+	return n.binary
+}
 
 // UseDatabase lets the node, and commands on its folder, work on a PostgreSQL
 // database (storetest.PostgresURL makes one) instead of files.
@@ -93,7 +101,7 @@ func (n *Node) Start() {
 // Launch starts the program and does not wait for it.
 func (n *Node) Launch() {
 	n.t.Helper()
-	n.cmd = exec.Command(n.binary, append([]string{"serve", "--data-dir", n.Dir}, n.args...)...)
+	n.cmd = exec.Command(n.program(), append([]string{"serve", "--data-dir", n.Dir}, n.args...)...)
 	n.cmd.Env = append(os.Environ(), n.Env...)
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
 	if err := n.cmd.Start(); err != nil {
@@ -180,7 +188,7 @@ func (n *Node) Command(stdin string, args ...string) (stdout string, err error) 
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, n.binary, args...)
+	cmd := exec.CommandContext(ctx, n.program(), args...)
 	cmd.Env = append(os.Environ(), n.Env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errOut bytes.Buffer

@@ -221,7 +221,7 @@ func TestStoppedWhileProcessing(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := harness.New(t)
-	n.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+	n.Env = append(n.Env, "PATH="+dir+":"+os.Getenv("PATH"))
 	n.Start()
 	u := n.AddUser("processing@example.com", "broadcaster")
 	p := publish(t, n, u, 11*time.Second)
@@ -263,7 +263,7 @@ func TestWithoutFFmpeg(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := harness.New(t)
-	n.Env = []string{"PATH=" + t.TempDir()}
+	n.Env = append(n.Env, "PATH="+t.TempDir())
 	n.Start()
 	u := n.AddUser("bare@example.com", "broadcaster")
 	p := publish(t, n, u, 11*time.Second)

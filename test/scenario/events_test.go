@@ -29,7 +29,7 @@ func TestEventsOfALife(t *testing.T) {
 	}
 	n := harness.New(t, "--rules-allow-networks", "127.0.0.1/32")
 	// For commands, too: their configuration is held to the same rules.
-	n.Env = []string{"SERVERLESSVIDEO_PLUGINS=" + manifest + "=nobody-connects-with-this", "SERVERLESSVIDEO_BUS_LISTEN=" + harness.FreeAddress(t)}
+	n.Env = append(n.Env, "SERVERLESSVIDEO_PLUGINS="+manifest+"=nobody-connects-with-this", "SERVERLESSVIDEO_BUS_LISTEN="+harness.FreeAddress(t))
 	n.Start()
 	ear := listenWebhook(t, n)
 

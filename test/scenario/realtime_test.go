@@ -3,12 +3,12 @@ package scenario
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
@@ -42,21 +42,14 @@ func (h *heard) add(message []byte) {
 // wait waits until it was told, whatever follows what.
 func (h *heard) wait(t *testing.T, by, what string) {
 	t.Helper()
-	deadline := time.Now().Add(harness.Patience)
-	for {
+	harness.Eventually(t, fmt.Sprintf("%s tells %q", by, what), func() error {
 		h.mu.Lock()
-		told := slices.ContainsFunc(h.all, func(s string) bool { return strings.HasPrefix(s, what) })
-		all := slices.Clone(h.all)
-		h.mu.Unlock()
-		if told {
-			return
+		defer h.mu.Unlock()
+		if !slices.ContainsFunc(h.all, func(s string) bool { return strings.HasPrefix(s, what) }) {
+			return fmt.Errorf("only %q is told", h.all)
 		}
-		if time.Now().After(deadline) {
-			t.Errorf("%s never told %q, only %q", by, what, all)
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		return nil
+	})
 }
 
 // listenMQTT hears a topic as a page does, over WebSocket.

@@ -54,19 +54,10 @@ type run struct {
 
 func startSimulation(t *testing.T) *simulation {
 	t.Helper()
-	ffmpeg, err := exec.LookPath("ffmpeg")
-	if err != nil {
-		t.Fatal(err)
-	}
 	n, plugin := startPatient(t)
 	close(plugin.answer) // it is as quick as others here
-	dir := t.TempDir()
-	s := &simulation{Node: n, t: t, plugin: plugin, hold: filepath.Join(dir, "hold")}
-	script := fmt.Sprintf("#!/bin/sh\nwhile [ -e %s ]; do sleep 0.05; done\nexec %s \"$@\"\n", s.hold, ffmpeg)
-	if err := os.WriteFile(filepath.Join(dir, "ffmpeg"), []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	n.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+	s := &simulation{Node: n, t: t, plugin: plugin}
+	s.hold, _ = gatedFFmpeg(t, n)
 	n.Start()
 	s.owner = n.AddUser("simulated@example.com", "broadcaster")
 	s.admin = n.SignIn(n.AddUser("root@example.com", "admin"))

@@ -145,6 +145,6 @@ func gatedFFmpeg(t *testing.T, n *harness.Node) (hang, began string) {
 	if err := os.WriteFile(filepath.Join(dir, "ffmpeg"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	n.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+	n.Env = append(n.Env, "PATH="+dir+":"+os.Getenv("PATH"))
 	return hang, began
 }
