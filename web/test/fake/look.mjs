@@ -26,7 +26,7 @@ const shots = [
   ['studio-live', 'casting', '/broadcast', 'cast'], ['studio-poor', 'struggling', '/broadcast', 'cast'], ['studio-lost', 'casting', '/broadcast', 'lose'], ['studio-continue', 'waiting', '/broadcast', 'camera'], ['my-channel-live', 'casting', '/my/channel', 'health'],
   ['signin', 'signedOut', '/signin'], ['signup', 'signedOut', '/signup'], ['confirm', 'signedOut', '/confirm?token=x'], ['setup', 'empty', '/setup?token=x'],
   ['my-videos', 'full', '/my/videos'], ['my-videos-empty', 'quiet', '/my/videos'], ['my-video', 'full', '/my/videos/st-m1'], ['my-video-working', 'full', '/my/videos/st-m0', 'progress'], ['my-video-failed', 'full', '/my/videos/st-m4'],
-  ['my-channel', 'full', '/my/channel'], ['retention', 'full', '/my/channel', 'retention'], ['retention-ask', 'full', '/my/channel', 'retentionAsk'], ['admin', 'full', '/admin'], ['rules', 'full', '/admin/rules'], ['rules-one', 'full', '/admin/rules/ru-1', 'letter'], ['rules-new', 'full', '/admin/rules/new', 'badPattern'], ['events', 'full', '/admin/events', 'event'], ['replays', 'full', '/admin/events/replays'], ['replays-new', 'full', '/admin/events/replays', 'replay'], ['replays-none', 'quiet', '/admin/events/replays'], ['simulations', 'full', '/admin/simulations', 'startSecond'], ['simulations-none', 'quiet', '/admin/simulations'], ['simulations-one', 'full', '/admin/simulations/sim-3'], ['simulations-stop', 'full', '/admin/simulations/sim-3', 'stopIt'], ['not-found', 'full', '/nowhere'], ['menu', 'full', '/', 'menu'],
+  ['my-channel', 'full', '/my/channel'], ['retention', 'full', '/my/channel', 'retention'], ['retention-ask', 'full', '/my/channel', 'retentionAsk'], ['admin', 'full', '/admin'], ['rules', 'full', '/admin/rules'], ['rules-one', 'full', '/admin/rules/ru-1', 'letter'], ['rules-new', 'full', '/admin/rules/new', 'badPattern'], ['events', 'full', '/admin/events', 'event'], ['replays', 'full', '/admin/events/replays'], ['replays-new', 'full', '/admin/events/replays', 'replay'], ['replays-none', 'quiet', '/admin/events/replays'], ['flows', 'full', '/admin/flows'], ['flows-none', 'quiet', '/admin/flows'], ['flows-one', 'full', '/admin/flows/life-st-m1'], ['flows-encode', 'full', '/admin/flows/post-st-m0'], ['flows-failed', 'full', '/admin/flows/post-st-m4.2'], ['flows-retry', 'full', '/admin/flows/post-st-m4.2', 'retryIt'], ['simulations', 'full', '/admin/simulations', 'startSecond'], ['simulations-none', 'quiet', '/admin/simulations'], ['simulations-one', 'full', '/admin/simulations/sim-3'], ['simulations-stop', 'full', '/admin/simulations/sim-3', 'stopIt'], ['not-found', 'full', '/nowhere'], ['menu', 'full', '/', 'menu'],
   ['search', 'full', '/?q=street'], ['search-none', 'nothingFound', '/?q=zebra'], ['search-broken', 'broken', '/?q=x'], ['search-typed', 'full', '/', 'search'],
   ['edit', 'full', '/my/videos', 'edit'], ['edit-wrong', 'stubborn', '/my/videos/st-m1', 'editWrong'], ['watch-mine', 'full', '/watch/st-m1', 'saved'], ['story', 'full', '/watch/st-0', 'story'],
 ]
@@ -83,6 +83,10 @@ const actions = {
   async startSecond(page) {
     await page.getByRole('button', { name: 'Start' }).click()
     await page.getByText('the simulation sim-3 runs').waitFor()
+  },
+  async retryIt(page) {
+    await page.getByRole('button', { name: 'Retry' }).click()
+    await page.getByRole('heading', { name: 'Retry this flow?' }).waitFor()
   },
   async stopIt(page) {
     await page.getByRole('button', { name: 'Stop' }).click()

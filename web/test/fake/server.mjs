@@ -33,7 +33,8 @@ export function fake(world, { dist, mediaDir }) {
     const name = normalize(path.replace(/^\/media/, ''))
     let file = join(base, name)
     if (!existsSync(file) || statSync(file).isDirectory()) {
-      if (extname(path)) return response.writeHead(404).end()
+      // A number behind the last dot is part of an id, as the real server has it.
+      if (/[^.\d]/.test(extname(path))) return response.writeHead(404).end()
       file = join(dist, 'index.html')
     }
     response.writeHead(200, { 'Content-Type': types[extname(file)] ?? 'application/octet-stream', 'Content-Security-Policy': "default-src 'self'; style-src 'self' 'unsafe-inline'; media-src 'self' blob:; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'" })

@@ -1,5 +1,7 @@
 // Content for looking at the pages: full, empty, signed out and broken worlds.
 
+import { flows } from './flows.mjs'
+
 const ago = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString()
 const list = (data, nextPage) => ({ data, count: data.length, ...(nextPage ? { nextPage } : {}) })
 
@@ -134,6 +136,7 @@ const simulated = [
 ].map(([state, more], i) => ({ id: `sim-3-${i + 1}`, number: i + 1, original: `st-${i}`, channel: '01a', duration: 96_000 * (i + 1), state, percent: 100, processing: 0, lifecycle: 0, whole: 0, ...more }))
 
 export const full = {
+  ...flows(ago, list),
   'GET /api/archive': { keepDays: 30, maxSize: 2 ** 30, events: 48211, size: 38_600_000, oldest: ago(3000) },
   'GET /api/archive/events': list(logs, 'next'),
   'GET /api/archive/types': { ...list([...new Map(logs.map((e) => [e.detailType, { source: e.source, detailType: e.detailType, count: 1 }])).values()]), complete: true },
@@ -197,5 +200,5 @@ export const empty = { 'GET /api/auth/session': session(null, { setup: true }), 
 export const nothingFound = { ...full, 'GET /api/videos': list([]) }
 /** Changes are refused. */
 export const stubborn = { ...full, 'PATCH /api/video/*': { status: 503, title: 'Unavailable', detail: 'The database does not answer. Please try again in a moment.' } }
-export const quiet = { ...full, 'GET /api/simulations': list([]), 'GET /api/channels': list([]), 'GET /api/channel/videos': list([]) }
+export const quiet = { ...full, 'GET /api/flows': list([]), 'GET /api/flows/summary': { counts: [], nodes: full['GET /api/flows/summary'].nodes.slice(0, 1) }, 'GET /api/simulations': list([]), 'GET /api/channels': list([]), 'GET /api/channel/videos': list([]) }
 export const broken = { 'GET /api/auth/session': session(null), 'GET /api/videos': { status: 503, title: 'Unavailable', detail: 'The database does not answer. Please try again in a moment.' }, 'GET /api/channels': { status: 503, title: 'Unavailable', detail: 'The database does not answer.' } }
