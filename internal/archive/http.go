@@ -68,7 +68,7 @@ func (s *Service) getArchive(ctx context.Context, _ *struct{}) (*archiveOutput, 
 	}
 	v := ArchiveView{KeepDays: int(s.cfg.Keep / (24 * time.Hour)), MaxSize: s.cfg.MaxSize, Events: totals.Events, Size: totals.Size}
 	if len(oldest) > 0 {
-		v.Oldest = showTime(oldest[0])
+		v.Oldest = store.Timestamp(oldest[0])
 	}
 	return &archiveOutput{v}, nil
 }

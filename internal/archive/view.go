@@ -19,7 +19,7 @@ type EventView struct {
 
 func viewEvent(e sqlc.ArchiveEvent) EventView {
 	v := EventView{
-		ID: e.ID, At: showTime(e.At), Source: e.Source, DetailType: e.DetailType, About: e.About, Event: json.RawMessage(e.Body),
+		ID: e.ID, At: store.Timestamp(e.At), Source: e.Source, DetailType: e.DetailType, About: e.About, Event: json.RawMessage(e.Body),
 	}
 	if v.About == "-" {
 		v.About = ""
@@ -49,14 +49,12 @@ type ReplayView struct {
 
 func viewReplay(r sqlc.ArchiveReplay) ReplayView {
 	v := ReplayView{
-		ID: r.ID, RuleID: r.RuleID, RuleName: r.RuleName, From: showTime(r.FromAt), To: showTime(r.ToAt), Pattern: r.Pattern,
+		ID: r.ID, RuleID: r.RuleID, RuleName: r.RuleName, From: store.Timestamp(r.FromAt), To: store.Timestamp(r.ToAt), Pattern: r.Pattern,
 		State: r.State, Reason: r.Reason, Events: r.Events, LookedAt: r.LookedAt, Matched: r.Matched, Queued: r.Queued,
-		Withdrawn: r.Withdrawn, CreatedBy: r.CreatedBy, CreatedAt: showTime(r.CreatedAt),
+		Withdrawn: r.Withdrawn, CreatedBy: r.CreatedBy, CreatedAt: store.Timestamp(r.CreatedAt),
 	}
 	if r.EndedAt > 0 {
-		v.EndedAt = showTime(r.EndedAt)
+		v.EndedAt = store.Timestamp(r.EndedAt)
 	}
 	return v
 }
-
-func showTime(ms int64) string { return store.Time(ms).Format("2006-01-02T15:04:05.000Z07:00") }

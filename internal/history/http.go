@@ -104,7 +104,7 @@ func governs(ctx context.Context, channel string) bool {
 }
 
 func show(video string, e entry, full bool) TimelineEntry {
-	at := store.Time(e.at).Format("2006-01-02T15:04:05.000Z07:00")
+	at := store.Timestamp(e.at)
 	if e.metric() {
 		return TimelineEntry{TimelineMetric{
 			Type: "metric", CreatedAt: at, VideoID: video, Key: e.key, Label: e.label, Value: e.value,

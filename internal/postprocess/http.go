@@ -92,7 +92,7 @@ func (s *Service) show(row sqlc.PostprocessJob) Processing {
 	j := jobOf(row)
 	p := Processing{
 		State: row.State, Attempt: j.attempt(), Compute: j.compute(), Reason: row.Reason,
-		UpdatedAt: store.Time(row.UpdatedAt).Format("2006-01-02T15:04:05.000Z07:00"),
+		UpdatedAt: store.Timestamp(row.UpdatedAt),
 	}
 	switch row.State {
 	case done:

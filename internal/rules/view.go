@@ -40,7 +40,7 @@ func (s *Service) view(ctx context.Context, r sqlc.Rule) (RuleView, error) {
 	return RuleView{
 		ID: r.ID, Name: r.Name, Description: r.Description, Enabled: r.Enabled, Pattern: r.Pattern,
 		Target: targetOf(r), MaxTries: r.MaxTries,
-		CreatedAt: showTime(r.CreatedAt), UpdatedAt: showTime(r.UpdatedAt), Waiting: waiting, Dead: unmade, created: r.CreatedAt,
+		CreatedAt: store.Timestamp(r.CreatedAt), UpdatedAt: store.Timestamp(r.UpdatedAt), Waiting: waiting, Dead: unmade, created: r.CreatedAt,
 	}, nil
 }
 
@@ -94,12 +94,12 @@ func deliveryKey(d sqlc.RuleDelivery) store.Key { return store.Key{At: d.Created
 func viewDelivery(d sqlc.RuleDelivery) DeliveryView {
 	v := DeliveryView{
 		ID: d.ID, EventID: d.Event, Replay: d.Replay, Source: d.Source, DetailType: d.DetailType, State: d.State,
-		CreatedAt: showTime(d.CreatedAt), Tries: d.Tries, Trying: d.State == pending && d.LeasedUntil > store.Now(),
+		CreatedAt: store.Timestamp(d.CreatedAt), Tries: d.Tries, Trying: d.State == pending && d.LeasedUntil > store.Now(),
 	}
 	if d.State == pending {
-		v.NextTryAt = showTime(max(d.DueAt, d.LeasedUntil))
+		v.NextTryAt = store.Timestamp(max(d.DueAt, d.LeasedUntil))
 	} else {
-		v.EndedAt = showTime(d.EndedAt)
+		v.EndedAt = store.Timestamp(d.EndedAt)
 	}
 	if all := attemptsOf(d.Attempts); len(all) > 0 {
 		last := viewAttempt(all[len(all)-1])
@@ -117,7 +117,5 @@ func detailOf(d sqlc.RuleDelivery) DeliveryDetail {
 }
 
 func viewAttempt(a attempt) AttemptView {
-	return AttemptView{At: showTime(a.At), Status: a.Status, DurationMS: a.DurationMS, Error: a.Error}
+	return AttemptView{At: store.Timestamp(a.At), Status: a.Status, DurationMS: a.DurationMS, Error: a.Error}
 }
-
-func showTime(ms int64) string { return store.Time(ms).Format("2006-01-02T15:04:05.000Z07:00") }

@@ -68,12 +68,12 @@ func (s *Service) view(ctx context.Context, r sqlc.Simulation) (SimulationView, 
 		return SimulationView{}, fmt.Errorf("reading the videos of %s: %w", r.ID, err)
 	}
 	v := SimulationView{
-		ID: r.ID, State: r.State, Ending: r.Ending, StartedBy: r.StartedBy, CreatedAt: timestamp(r.CreatedAt),
+		ID: r.ID, State: r.State, Ending: r.Ending, StartedBy: r.StartedBy, CreatedAt: store.Timestamp(r.CreatedAt),
 		Asked: int(r.Asked), AtOnce: int(r.AtOnce), Keep: r.Keep, Total: len(videos),
 		Counts: count(r, videos), Measures: measure(videos), Skipped: []string{}, created: r.CreatedAt,
 	}
 	if r.EndedAt > 0 {
-		v.EndedAt = timestamp(r.EndedAt)
+		v.EndedAt = store.Timestamp(r.EndedAt)
 	}
 	done := 0
 	for _, one := range videos {
@@ -134,5 +134,3 @@ func between(from, until int64) int64 {
 	}
 	return max(1, until-from)
 }
-
-func timestamp(ms int64) string { return store.Time(ms).Format("2006-01-02T15:04:05.000Z07:00") }

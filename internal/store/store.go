@@ -161,5 +161,8 @@ func (db *DB) runTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 // Now returns the time as the tables hold it: ms since 1970, UTC.
 func Now() int64 { return time.Now().UnixMilli() }
 
+// Timestamp returns a table's ms as answers show them: RFC 3339 in UTC, with ms.
+func Timestamp(ms int64) string { return Time(ms).Format("2006-01-02T15:04:05.000Z07:00") }
+
 // Time returns a table's ms as a time in UTC.
 func Time(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

@@ -186,7 +186,7 @@ func (s *Service) show(ctx context.Context, v sqlc.Video) Video {
 		ID:          v.ID,
 		Channel:     v.Channel,
 		Author:      VideoAuthor{Username: v.Username},
-		CreatedAt:   timestamp(v.CreatedAt),
+		CreatedAt:   store.Timestamp(v.CreatedAt),
 		Thumbnail:   thumbnailURL(urls, v),
 		StreamURL:   urls.VOD(v.ID),
 		PlaybackURL: mp4URL(urls, v),

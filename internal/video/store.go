@@ -96,6 +96,3 @@ func (s *Service) AwaitingLifecycle(ctx context.Context) ([]event.RecordingReady
 	}
 	return out, nil
 }
-
-// timestamp shows a row's ms as RFC 3339.
-func timestamp(ms int64) string { return store.Time(ms).Format("2006-01-02T15:04:05.000Z07:00") }

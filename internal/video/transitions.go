@@ -7,6 +7,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
 )
 
@@ -114,7 +115,7 @@ func (s *Service) recordingReady(v sqlc.Video) event.RecordingReadyEvent {
 		Thumbnail:            thumbnailURL(s.said, v),
 		ChannelName:          v.Channel,
 		ID:                   v.ID,
-		CreatedAt:            timestamp(v.CreatedAt),
+		CreatedAt:            store.Timestamp(v.CreatedAt),
 		DurationMillis:       v.DurationMs,
 		Author:               v.Username,
 		Height:               int(v.Height),
@@ -134,7 +135,7 @@ func (s *Service) lifecycle(v sqlc.Video) event.Lifecycle {
 		PlaybackURL:          mp4URL(s.said, v),
 		StreamURL:            s.said.VOD(v.ID),
 		Thumbnail:            thumbnailURL(s.said, v),
-		CreatedAt:            timestamp(v.CreatedAt),
+		CreatedAt:            store.Timestamp(v.CreatedAt),
 		DurationMillis:       v.DurationMs,
 		Height:               int(v.Height),
 		Width:                int(v.Width),
