@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -129,6 +130,10 @@ func (g *group) turn(ctx context.Context) error {
 // endTurn commits the batch, unless the next one may join it, and gives the turn
 // to the next.
 func (g *group) endTurn() {
+	if g.batch != nil {
+		// Whoever can run now comes to its own transaction first and joins this one.
+		runtime.Gosched()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if b := g.batch; b != nil && (len(g.queue) == 0 || b.members >= maxBatch || time.Since(b.began) >= maxBatchAge) {
