@@ -35,7 +35,7 @@ type Config struct {
 	Schemas *schema.Registry // that events are held to; nil: one of its own
 
 	MaxBytes      int64         // of stored events: 1 GiB; the oldest go first
-	AckWait       time.Duration // until an unfinished delivery is repeated: 30 s
+	AckWait       time.Duration // until an unfinished delivery is repeated: 10 s; handlers that run longer say so
 	Tries         int           // deliveries before an event is a dead letter: 20
 	RetryFirst    time.Duration // pause after the first failure, doubled after each: 250 ms
 	RetryMax      time.Duration // longest pause: 1 min
@@ -46,7 +46,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	setDefault(&c.MaxBytes, 1<<30)
-	setDefault(&c.AckWait, time.Duration(failpoint.Int("bus.ack_wait_s", 30))*time.Second)
+	setDefault(&c.AckWait, time.Duration(failpoint.Int("bus.ack_wait_s", 10))*time.Second)
 	setDefault(&c.Tries, failpoint.Int("bus.tries", 20))
 	setDefault(&c.RetryFirst, 250*time.Millisecond)
 	setDefault(&c.RetryMax, time.Minute)
