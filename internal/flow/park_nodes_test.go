@@ -1,0 +1,210 @@
+package flow_test
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/flow"
+)
+
+// expire makes a node as good as dead to the others, until it renews its lease.
+func expire(t *testing.T, cfg flow.Config, node string) {
+	t.Helper()
+	if _, err := rawDB(t, cfg).Exec(`UPDATE `+flowTable(cfg, "node_leases")+` SET expires_at = 1 WHERE node = $1`, node); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Flows that wait without a run on a node that dies are taken up like those that
+// run. A node that was only slow does not take them back.
+func TestNodeDiesWhileParked(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, cfg flow.Config) {
+		var p patient
+		a := parking(t, cfg, &p)
+		p.begin(t, a, "one", "two", "three")
+		expire(t, cfg, "node-a")
+		other := cfg
+		other.NodeID, other.LeaseTime = "node-b", 300*time.Millisecond
+		b := parking(t, other, &p)
+		for _, id := range []string{"one", "two", "three"} {
+			waitFor(t, id+" is taken up", func() bool { return p.ran.of("run "+id) > 1 })
+		}
+		// Both hear of the answers. Who has the flow no more finds that out.
+		for _, id := range []string{"one", "two", "three"} {
+			p.answered.Store(id, "to "+id)
+			a.Wake(id)
+			b.Wake(id)
+		}
+		for _, id := range []string{"one", "two", "three"} {
+			p.ends(t, b, id, answer{Value: "to " + id, OK: true})
+			waitFor(t, "node a forgets "+id, func() bool { return !a.Running(id) })
+		}
+	})
+}
+
+// A node whose flow was taken up elsewhere does not resume it.
+func TestSlowNodeDoesNotWake(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, cfg flow.Config) {
+		ctx := t.Context()
+		var p patient
+		a := parking(t, cfg, &p)
+		p.begin(t, a, "one")
+		// As node b has it from the queue.
+		db := rawDB(t, cfg)
+		_, err := db.Exec(`UPDATE ` + flowTable(cfg, "workflow_status") +
+			` SET executor_id = 'node-b', owner_xid = 'somebody', recovery_attempts = 2 WHERE workflow_uuid = 'one'`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.answer(a, "one")
+		waitFor(t, "node a forgets it", func() bool { return !a.Running("one") })
+		info, err := a.Status(ctx, "one")
+		if err != nil || info.Status != flow.Running || info.Node != "node-b" || info.Attempts != 2 {
+			t.Errorf("it is %+v, %v", info, err)
+		}
+		if runs := p.ran.of("run one"); runs != 1 {
+			t.Errorf("%d runs", runs)
+		}
+	})
+}
+
+func TestCancelParkedFromAnotherNode(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, cfg flow.Config) {
+		if cfg.URL == "" {
+			return // one SQLite file has one node
+		}
+		ctx := t.Context()
+		cfg.PollInterval = 50 * time.Millisecond
+		var p patient
+		a := parking(t, cfg, &p)
+		p.begin(t, a, "one", "two")
+		other := cfg
+		other.NodeID = "node-b"
+		b := parking(t, other, &p)
+		if _, ok := b.Activity("one"); ok || b.Running("one") {
+			t.Error("it waits on node b")
+		}
+		if err := b.Cancel(ctx, "one"); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "node a forgets it", func() bool { return !a.Running("one") })
+		if err := b.Forget(ctx, "two"); err != nil {
+			t.Fatal(err)
+		}
+		p.answer(a, "one")
+		p.answer(a, "two")
+		waitFor(t, "node a forgets the other", func() bool { return !a.Running("two") })
+		waitStatus(t, a, "one", flow.Cancelled)
+		if p.ran.of("run one") != 1 || p.ran.of("run two") != 1 {
+			t.Error("one ran again after its end")
+		}
+	})
+}
+
+// While the flows' database refuses to wake it, a flow goes on waiting, and can be
+// cancelled.
+func TestDatabaseRefusesToWake(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, cfg flow.Config) {
+		ctx := t.Context()
+		var p patient
+		e := parking(t, cfg, &p)
+		p.begin(t, e, "a", "b")
+		db := rawDB(t, cfg)
+		refuse, allow := `CREATE TRIGGER full_disk BEFORE UPDATE ON workflow_status WHEN NEW.status = 'ENQUEUED' BEGIN SELECT RAISE(ABORT, 'disk full'); END`,
+			`DROP TRIGGER full_disk`
+		if cfg.URL != "" {
+			refuse, allow = `ALTER TABLE flow.workflow_status ADD CONSTRAINT full_disk CHECK (status <> 'ENQUEUED') NOT VALID`,
+				`ALTER TABLE flow.workflow_status DROP CONSTRAINT full_disk`
+		}
+		if _, err := db.Exec(refuse); err != nil {
+			t.Fatal(err)
+		}
+		want := p.answer(e, "a")
+		p.answer(e, "b")
+		time.Sleep(1500 * time.Millisecond) // it is tried more than once
+		for _, id := range []string{"a", "b"} {
+			if info, err := e.Status(ctx, id); err != nil || info.Status != flow.Running || !e.Running(id) || p.ran.of("run "+id) != 1 {
+				t.Errorf("%s is %s after %d runs, %v", id, info.Status, p.ran.of("run "+id), err)
+			}
+		}
+		if err := e.Cancel(ctx, "b"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Exec(allow); err != nil {
+			t.Fatal(err)
+		}
+		p.ends(t, e, "a", want)
+		waitStatus(t, e, "b", flow.Cancelled)
+		if runs := p.ran.of("run b"); runs != 1 {
+			t.Errorf("the one that was cancelled ran %d times", runs)
+		}
+	})
+}
+
+// While its polls fail nobody knows whether the answer is there: the run stays.
+func TestPollFailsAtParking(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, cfg flow.Config) {
+		cfg.Park = 10 * time.Millisecond
+		var p patient
+		p.broken.Store(true)
+		e := parking(t, cfg, &p)
+		if err := flow.Run(t.Context(), e, "patient", "a", 0); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "it has polled again", func() bool { return p.ran.of(cfg.NodeID+" poll a") > 1 })
+		if n := p.ran.of("let go a"); n != 0 {
+			t.Errorf("its run ended %d times", n)
+		}
+		p.broken.Store(false)
+		p.waitsWithoutARun(t, e, "a")
+		p.ends(t, e, "a", p.answer(e, "a"))
+	})
+}
+
+// Nothing is said in the log about an end that is no failure.
+func TestParkingIsQuiet(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, cfg flow.Config) {
+		var said atomic.Int64
+		cfg.Logger = counting(cfg.Logger, &said)
+		var p patient
+		e := parking(t, cfg, &p)
+		p.begin(t, e, "a")
+		p.ends(t, e, "a", p.answer(e, "a"))
+		if n := said.Load(); n != 0 {
+			t.Errorf("%d warnings or errors", n)
+		}
+	})
+}
+
+// counting counts what is at least a warning.
+func counting(log *slog.Logger, said *atomic.Int64) *slog.Logger {
+	return slog.New(counter{log.Handler(), said})
+}
+
+type counter struct {
+	slog.Handler
+	said *atomic.Int64
+}
+
+func (c counter) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelWarn {
+		c.said.Add(1)
+	}
+	return c.Handler.Handle(ctx, r)
+}
+
+func (c counter) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return counter{c.Handler.WithAttrs(attrs), c.said}
+}
+func (c counter) WithGroup(name string) slog.Handler {
+	return counter{c.Handler.WithGroup(name), c.said}
+}
