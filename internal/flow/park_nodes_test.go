@@ -2,8 +2,12 @@ package flow_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -183,6 +187,42 @@ func TestParkingIsQuiet(t *testing.T) {
 			t.Errorf("%d warnings or errors", n)
 		}
 	})
+}
+
+// A process ends while its flow waits without a run: the next one of the node, or
+// another node, goes on.
+func TestProcessEndsWhileParked(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, next string
+		signal     os.Signal
+	}{
+		{"kill", "a", syscall.SIGKILL}, {"term", "a", syscall.SIGTERM},
+		{"kill, another node", "b", syscall.SIGKILL}, {"term, another node", "b", syscall.SIGTERM},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			each(t, func(t *testing.T, cfg flow.Config) {
+				dir := t.TempDir()
+				p := plan{Path: cfg.Path, URL: cfg.URL, Node: "a", Journal: filepath.Join(dir, "journal"), WaitFor: filepath.Join(dir, "answer"),
+					Start: true, Lease: time.Second}
+				first := spawn(t, p)
+				waitFor(t, "it waits without a run", func() bool { return journal(t, p.Journal) == "a one, a two, a wait, a lets go" })
+				first.end(t, tt.signal)
+				if err := os.WriteFile(p.WaitFor, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				p.Node, p.Start = tt.next, false
+				if said := spawn(t, p).end(t, nil); said != string(flow.Done) {
+					t.Errorf("the second process said %q", said)
+				}
+				want := fmt.Sprintf("a one, a two, a wait, a lets go, %[1]s wait, %[1]s three", tt.next)
+				if got := journal(t, p.Journal); got != want {
+					t.Errorf("ran %s, want %s", got, want)
+				}
+			})
+		})
+	}
 }
 
 // counting counts what is at least a warning.
