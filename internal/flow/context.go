@@ -49,6 +49,7 @@ func (e *Engine) begin(dc dbos.Context) (*execution, error) {
 	}
 	x := &execution{engine: e, dbos: dc, id: id}
 	x.ctx, x.cancel = context.WithCancelCause(dc)
+	e.waits.letGo(id) // this run waits for it from now on
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.active[id] == nil {

@@ -20,7 +20,7 @@ type Status string
 
 // The states of a flow. The last four are final.
 const (
-	Queued    Status = "queued" // interrupted, waits to be taken up by a node
+	Queued    Status = "queued" // interrupted or woken, waits to be taken up by a node
 	Running   Status = "running"
 	Done      Status = "done"
 	Failed    Status = "failed" // its function returned an error

@@ -42,7 +42,7 @@ func (e *Engine) sweep(ctx context.Context) {
 
 // Running says whether the flow runs or waits on this node now; it costs no query.
 func (e *Engine) Running(id string) bool {
-	if e.runs(id) {
+	if e.runs(id) > 0 {
 		return true
 	}
 	_, waits := e.waits.activity(id)

@@ -52,6 +52,9 @@ func (x *execution) park(w *waiter, deadline time.Time) bool {
 	if !deadline.IsZero() && time.Until(deadline) < e.cfg.Park {
 		return false
 	}
+	if e.runs(x.id) > 1 {
+		return false // the flow was lost, and is run here again
+	}
 	doing, _ := x.doing.get()
 	p := &parked{id: x.id, key: w.key, doing: doing}
 	if !e.waits.park(w, p) {
@@ -78,7 +81,7 @@ func (e *Engine) wakeParked(ctx context.Context) {
 		case <-look.C:
 		}
 		// A run that has not let go yet says so when it has (end).
-		ripe := slices.DeleteFunc(e.waits.due(), func(p *parked) bool { return e.runs(p.id) })
+		ripe := slices.DeleteFunc(e.waits.due(), func(p *parked) bool { return e.runs(p.id) > 0 })
 		for batch := range slices.Chunk(ripe, wakeBatch) {
 			if err := e.wakeSome(ctx, batch); err != nil {
 				if ctx.Err() == nil {
@@ -124,9 +127,9 @@ func (e *Engine) wakeSome(ctx context.Context, flows []*parked) error {
 	})
 }
 
-// runs says whether a run of the flow is on this node.
-func (e *Engine) runs(id string) bool {
+// runs returns how many runs of the flow are on this node.
+func (e *Engine) runs(id string) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.active[id]) > 0
+	return len(e.active[id])
 }
