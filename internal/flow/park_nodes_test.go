@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -50,30 +51,58 @@ func TestNodeDiesWhileParked(t *testing.T) {
 	})
 }
 
-// A node whose flow was taken up elsewhere does not resume it.
-func TestSlowNodeDoesNotWake(t *testing.T) {
+// A node does not resume what is not its own any more.
+func TestLostFlowIsNotWoken(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, set string
+		want      flow.Info
+	}{
+		{"another node has it", `executor_id = 'node-b', owner_xid = 'somebody', recovery_attempts = 2`,
+			flow.Info{Status: flow.Running, Node: "node-b", Attempts: 2}},
+		{"another node cancelled it", `status = 'CANCELLED', owner_xid = NULL`,
+			flow.Info{Status: flow.Cancelled, Node: "node-a", Attempts: 1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			each(t, func(t *testing.T, cfg flow.Config) {
+				cfg.PollInterval = time.Hour // nobody tells it
+				var p patient
+				a := parking(t, cfg, &p)
+				p.begin(t, a, "one")
+				db := rawDB(t, cfg)
+				if _, err := db.Exec(`UPDATE ` + flowTable(cfg, "workflow_status") + ` SET ` + tt.set + ` WHERE workflow_uuid = 'one'`); err != nil {
+					t.Fatal(err)
+				}
+				p.answer(a, "one")
+				waitFor(t, "node a forgets it", func() bool { return !a.Running("one") })
+				info, err := a.Status(t.Context(), "one")
+				if got := (flow.Info{Status: info.Status, Node: info.Node, Attempts: info.Attempts}); err != nil || !reflect.DeepEqual(got, tt.want) {
+					t.Errorf("it is %+v, %v", got, err)
+				}
+				if runs := p.ran.of("run one"); runs != 1 {
+					t.Errorf("%d runs", runs)
+				}
+			})
+		})
+	}
+}
+
+// A node may draw from the queue a flow that waits on it, when the others took it for
+// dead. It does not wait twice then.
+func TestParkedFlowIsRunAnyway(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, cfg flow.Config) {
-		ctx := t.Context()
 		var p patient
-		a := parking(t, cfg, &p)
-		p.begin(t, a, "one")
-		// As node b has it from the queue.
-		db := rawDB(t, cfg)
-		_, err := db.Exec(`UPDATE ` + flowTable(cfg, "workflow_status") +
-			` SET executor_id = 'node-b', owner_xid = 'somebody', recovery_attempts = 2 WHERE workflow_uuid = 'one'`)
+		e := parking(t, cfg, &p)
+		p.begin(t, e, "one")
+		p.answered.Store("one", "seen")
+		_, err := rawDB(t, cfg).Exec(`UPDATE ` + flowTable(cfg, "workflow_status") +
+			` SET status = 'ENQUEUED', owner_xid = NULL, queue_name = '_dbos_internal_queue' WHERE workflow_uuid = 'one'`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.answer(a, "one")
-		waitFor(t, "node a forgets it", func() bool { return !a.Running("one") })
-		info, err := a.Status(ctx, "one")
-		if err != nil || info.Status != flow.Running || info.Node != "node-b" || info.Attempts != 2 {
-			t.Errorf("it is %+v, %v", info, err)
-		}
-		if runs := p.ran.of("run one"); runs != 1 {
-			t.Errorf("%d runs", runs)
-		}
+		p.ends(t, e, "one", answer{Value: "seen", OK: true})
 	})
 }
 
