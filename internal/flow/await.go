@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -18,7 +17,9 @@ import (
 // permanent errs code ends the wait and is recorded; any other is polled
 // again, and no deadline counts before poll has answered.
 //
-// A wait that is interrupted is taken up at the next start. Get the deadline
+// A wait that is interrupted is taken up at the next start, and one that takes
+// long ends its run to begin again when there is something to see (park.go): the
+// function then runs once more from its beginning, on its records. Get the deadline
 // from a step (Deadline does), so that it stays the same then.
 func Await[T any](c Context, name, key string, deadline time.Time, poll func(ctx context.Context) (T, bool, error)) (T, bool, error) {
 	var out T
@@ -47,9 +48,11 @@ const pollPause = time.Second
 func wait[T any](ctx context.Context, c Context, name, key string, deadline time.Time, poll func(ctx context.Context) (T, bool, error)) (T, bool, error) {
 	var zero T
 	// Registered before the first poll: nothing between the two is missed.
-	woken, forget := c.engine.waits.add(key)
-	defer forget()
+	w := c.engine.waits.add(key)
+	defer c.engine.waits.remove(w)
 
+	grace := time.NewTimer(c.engine.cfg.Park)
+	defer grace.Stop()
 	due := time.NewTimer(untilNextLook(deadline))
 	defer due.Stop()
 	for {
@@ -76,12 +79,18 @@ func wait[T any](ctx context.Context, c Context, name, key string, deadline time
 		for waiting := true; waiting; {
 			waiting = false
 			select {
-			case <-woken:
+			case <-w.woken:
 			case <-due.C:
 				if waiting = !past(deadline); waiting {
 					due.Reset(untilNextLook(deadline))
 				}
 			case <-again:
+			case <-grace.C:
+				if err == nil && c.park(w, deadline) {
+					return zero, false, errParked
+				}
+				grace.Reset(c.engine.cfg.Park)
+				waiting = true
 			case <-ctx.Done():
 				return zero, false, ctx.Err()
 			}
@@ -116,60 +125,4 @@ func Sleep(c Context, name string, until time.Time) error {
 		return struct{}{}, false, nil
 	})
 	return err
-}
-
-// waits holds who waits for which key in this process.
-type waits struct {
-	mu    sync.Mutex
-	byKey map[string]map[chan struct{}]struct{}
-}
-
-func newWaits() *waits { return &waits{byKey: map[string]map[chan struct{}]struct{}{}} }
-
-func (w *waits) add(key string) (<-chan struct{}, func()) {
-	ch := make(chan struct{}, 1)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.byKey[key] == nil {
-		w.byKey[key] = map[chan struct{}]struct{}{}
-	}
-	w.byKey[key][ch] = struct{}{}
-	return ch, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		delete(w.byKey[key], ch)
-		if len(w.byKey[key]) == 0 {
-			delete(w.byKey, key)
-		}
-	}
-}
-
-func (w *waits) wake(key string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	nudge(w.byKey[key])
-}
-
-func (w *waits) any() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.byKey) > 0
-}
-
-func (w *waits) wakeAll() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, chans := range w.byKey {
-		nudge(chans)
-	}
-}
-
-// nudge never waits: a channel that is full holds a wake that is not yet heard.
-func nudge(chans map[chan struct{}]struct{}) {
-	for ch := range chans {
-		select {
-		case ch <- struct{}{}:
-		default:
-		}
-	}
 }

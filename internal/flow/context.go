@@ -11,7 +11,7 @@ import (
 
 // ErrInterrupted is in the chain of what Step and Await return when this run of
 // the flow is over without the flow being so: the server stops, the flow was
-// cancelled, or another node has taken it up.
+// cancelled, another node has taken it up, or it waits for long without a run.
 var ErrInterrupted = errors.New("the flow was interrupted")
 
 // errCancelled is the cause of the context of a flow that Cancel ended.
@@ -49,6 +49,7 @@ func (e *Engine) begin(dc dbos.Context) (*execution, error) {
 	}
 	x := &execution{engine: e, dbos: dc, id: id}
 	x.ctx, x.cancel = context.WithCancelCause(dc)
+	e.waits.letGo(id) // this run waits for it from now on
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.active[id] == nil {
@@ -62,6 +63,9 @@ func (e *Engine) end(x *execution) {
 	x.cancel(nil)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if errors.Is(x.ended, errParked) {
+		defer nudge(e.waits.ripe) // it may have been woken since
+	}
 	delete(e.active[x.id], x)
 	if len(e.active[x.id]) == 0 {
 		delete(e.active, x.id)
@@ -73,7 +77,7 @@ func (e *Engine) end(x *execution) {
 func (x *execution) interrupt(cause error) error {
 	if x.ended == nil {
 		x.ended = fmt.Errorf("%w: %w", ErrInterrupted, cause)
-		x.refused = x.ctx.Err() == nil && !verdict(cause)
+		x.refused = x.ctx.Err() == nil && !verdict(cause) && !errors.Is(cause, errParked)
 	}
 	return x.ended
 }

@@ -32,6 +32,13 @@ type Activity struct {
 // Activity returns what a flow does now; false when this node does not run it,
 // or when it is between two steps.
 func (e *Engine) Activity(id string) (Activity, bool) {
+	if a, ok := e.doing(id); ok {
+		return a, true
+	}
+	return e.waits.activity(id)
+}
+
+func (e *Engine) doing(id string) (Activity, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for x := range e.active[id] {

@@ -11,8 +11,8 @@
 //   - A step runs at least once: what it writes goes under a receipt of its own
 //     (store.Step), which makes its effect count once.
 //   - When Step or Await fails because the run ended (the server stops, the flow
-//     was cancelled, another node has it), every later one fails at once without
-//     running: a flow may return any error then, it is not recorded.
+//     was cancelled, another node has it, it waits for long), every later one fails at
+//     once without running: a flow may return any error then, it is not recorded.
 package flow
 
 import (
@@ -26,6 +26,7 @@ import (
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 )
 
 const (
@@ -51,6 +52,9 @@ type Config struct {
 	// PollInterval is the slow poll of all flows that wait in Await, a net under
 	// Wake, unless Net sets a better one; 5 s when zero.
 	PollInterval time.Duration
+	// Park is how long a flow waits in Await before its run ends, to begin again when
+	// there is something to see; 10 s when zero. It needs a net.
+	Park time.Duration
 	// LeaseTime is how long a node may be silent before the others take up its
 	// flows; 30 s when zero. It renews its lease three times as often.
 	LeaseTime time.Duration
@@ -67,7 +71,7 @@ type Engine struct {
 	dbos  dbos.Context
 	lease *leases
 	waits *waits
-	rare  sync.Mutex // held by what changes final flows
+	rare  chan struct{} // full while a final flow is changed, or one is cancelled or woken
 
 	mu       sync.Mutex
 	runners  map[string]*runner
@@ -77,6 +81,8 @@ type Engine struct {
 	stopped  bool
 	stopBeat context.CancelFunc
 	beatDone chan struct{}
+	stopWake context.CancelFunc
+	wakeDone chan struct{}
 	starts   sync.WaitGroup // calls of Run that DBOS has not answered
 }
 
@@ -90,6 +96,9 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.PollInterval <= 0 {
 		cfg.PollInterval = 5 * time.Second
 	}
+	if cfg.Park <= 0 {
+		cfg.Park = time.Duration(failpoint.Int("flow.park_ms", int(defaultPark.Milliseconds()))) * time.Millisecond
+	}
 	if cfg.LeaseTime <= 0 {
 		cfg.LeaseTime = 30 * time.Second
 	}
@@ -100,6 +109,7 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 		cfg:     cfg,
 		log:     cfg.Logger,
 		waits:   newWaits(),
+		rare:    make(chan struct{}, 1),
 		runners: map[string]*runner{},
 		active:  map[string]map[*execution]struct{}{},
 	}
@@ -126,6 +136,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	beat, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.started, e.stopBeat, e.beatDone = true, stop, make(chan struct{})
 	go e.beat(beat)
+	wake, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.stopWake, e.wakeDone = stop, make(chan struct{})
+	go func() { defer close(e.wakeDone); e.wakeParked(wake) }()
 	return nil
 }
 
@@ -142,6 +155,11 @@ func (e *Engine) Shutdown(timeout time.Duration) error {
 	started := e.started
 	e.mu.Unlock()
 
+	if started {
+		// Flows that wait without a run are taken up at the next start like the others.
+		e.stopWake()
+		<-e.wakeDone
+	}
 	// Flows that are just being started are let in first, unless the database
 	// does not answer.
 	within(&e.starts, min(timeout, time.Second))

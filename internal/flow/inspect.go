@@ -20,7 +20,7 @@ type Status string
 
 // The states of a flow. The last four are final.
 const (
-	Queued    Status = "queued" // interrupted, waits to be taken up by a node
+	Queued    Status = "queued" // interrupted or woken, waits to be taken up by a node
 	Running   Status = "running"
 	Done      Status = "done"
 	Failed    Status = "failed" // its function returned an error
@@ -245,9 +245,11 @@ func (e *Engine) Cancel(ctx context.Context, id string) error {
 	if err := errors.Join(ctx.Err(), e.ready()); err != nil {
 		return err
 	}
-	dc, done := e.client(ctx)
-	defer done()
-	err := dbos.CancelWorkflow(dc, id)
+	err := e.exclusively(ctx, func() error { // a flow that waits may just be woken
+		dc, done := e.client(ctx)
+		defer done()
+		return dbos.CancelWorkflow(dc, id)
+	})
 	if errors.Is(err, dbos.ErrNonExistentWorkflow) {
 		return noFlow(id)
 	}
@@ -255,8 +257,15 @@ func (e *Engine) Cancel(ctx context.Context, id string) error {
 		return fmt.Errorf("cancelling flow %s: %w", id, err)
 	}
 	// The row says so first: a run that sees its context end finds it.
-	e.interruptRuns(id)
+	e.interrupt(id)
 	return nil
+}
+
+// interrupt ends what this node has of a flow. A run that parks meanwhile sees
+// its context or is seen.
+func (e *Engine) interrupt(id string) {
+	e.interruptRuns(id)
+	e.waits.letGo(id)
 }
 
 func (e *Engine) interruptRuns(id string) {
@@ -273,8 +282,8 @@ func (e *Engine) interruptCancelled(ctx context.Context) {
 	if e.cfg.URL == "" {
 		return
 	}
+	ids := e.waits.ids()
 	e.mu.Lock()
-	ids := make([]string, 0, len(e.active))
 	for id := range e.active {
 		ids = append(ids, id)
 	}
@@ -293,7 +302,7 @@ func (e *Engine) interruptCancelled(ctx context.Context) {
 		return
 	}
 	for _, info := range cancelled {
-		e.interruptRuns(info.ID)
+		e.interrupt(info.ID)
 	}
 }
 

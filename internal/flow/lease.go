@@ -67,7 +67,7 @@ func (e *Engine) keepAlive(ctx context.Context) {
 // The locks that the nodes on one database share. Package store has 724110513.
 const (
 	openLock  = 724110511 // making the tables
-	finalLock = 724110512 // changing what is final
+	finalLock = 724110512 // changing what is final, cancelling and waking
 )
 
 // lockPause is how often a lock that another node has is asked for.

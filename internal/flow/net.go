@@ -11,8 +11,9 @@ const netInterval = time.Second
 
 // Net sets what finds the flows whose wake was missed: another node had it, say.
 // look is called about once a second while flows of this node wait in Await, for
-// all of them together, and returns the keys to wake. Without a net every flow
-// that waits polls by itself, all PollInterval. To be called before Start.
+// all of them together, and returns the keys to wake: each once, since a flow that
+// waits for long begins again for it. Without a net every flow that waits polls by
+// itself, all PollInterval, and keeps its run. To be called before Start.
 func (e *Engine) Net(look func(ctx context.Context) (keys []string, err error)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -39,9 +40,11 @@ func (e *Engine) sweep(ctx context.Context) {
 	}
 }
 
-// Running says whether the flow runs on this node now; it costs no query.
+// Running says whether the flow runs or waits on this node now; it costs no query.
 func (e *Engine) Running(id string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.active[id]) > 0
+	if e.runs(id) > 0 {
+		return true
+	}
+	_, waits := e.waits.activity(id)
+	return waits
 }

@@ -33,13 +33,14 @@ type plan struct {
 	Path, URL, Node string
 	Journal         string // a line for each step that runs
 	HangIn          string // the step that never ends by itself
+	WaitFor         string // the file for which it waits, without a run
 	Start           bool   // start the flow, or only take up what is there
 	Lease           time.Duration
 	Many            string // instead: start so many flows, named with this prefix, and run until SIGTERM
 }
 
 func (p plan) config() flow.Config {
-	return flow.Config{Path: p.Path, URL: p.URL, NodeID: p.Node, LeaseTime: p.Lease, PollInterval: 50 * time.Millisecond,
+	return flow.Config{Path: p.Path, URL: p.URL, NodeID: p.Node, LeaseTime: p.Lease, PollInterval: 50 * time.Millisecond, Park: 20 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 }
 
@@ -61,8 +62,15 @@ func (p plan) define(e *flow.Engine) {
 			if name == "wait" {
 				_, _, err = flow.Await(c, name, "k", time.Time{}, func(ctx context.Context) (string, bool, error) {
 					s, err := visit(ctx)
+					if p.WaitFor != "" && err == nil {
+						_, missing := os.Stat(p.WaitFor)
+						return s, missing == nil, nil
+					}
 					return s, true, err
 				})
+				if err != nil && p.WaitFor != "" {
+					err = errors.Join(err, note(p.Journal, p.Node+" lets go"))
+				}
 			} else {
 				_, err = flow.Step(c, name, visit)
 			}
@@ -109,6 +117,9 @@ func (p plan) run() error {
 		return err
 	}
 	p.define(e)
+	if p.WaitFor != "" {
+		e.Net(func(context.Context) ([]string, error) { return nil, nil })
+	}
 	if err := e.Start(ctx); err != nil {
 		return err
 	}

@@ -105,8 +105,22 @@ func (e *Engine) connectPostgres(ctx context.Context, cfg *dbos.Config) (*sql.DB
 	return lease, "(extract(epoch FROM clock_timestamp()) * 1000)::bigint", pool.Close, nil
 }
 
-// quiet drops what is less than a warning.
+// quiet drops what is less than a warning, and what DBOS says of runs that were
+// not to be recorded.
 type quiet struct{ slog.Handler }
+
+func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+	parked := false
+	r.Attrs(func(a slog.Attr) bool {
+		err, _ := a.Value.Any().(error)
+		parked = errors.Is(err, errParked)
+		return !parked
+	})
+	if parked {
+		return nil
+	}
+	return q.Handler.Handle(ctx, r)
+}
 
 func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelWarn && q.Handler.Enabled(ctx, l)

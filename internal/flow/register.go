@@ -109,7 +109,7 @@ func (e *Engine) run(ctx context.Context, name, id string, in json.RawMessage) e
 }
 
 // run is the DBOS workflow of all flows.
-func (r *runner) run(dc dbos.Context, in json.RawMessage) (out json.RawMessage, err error) {
+func (r *runner) run(dc dbos.Context, in json.RawMessage) (out any, err error) {
 	x, err := r.engine.begin(dc)
 	if err != nil {
 		return nil, err
@@ -122,6 +122,9 @@ func (r *runner) run(dc dbos.Context, in json.RawMessage) (out json.RawMessage, 
 		}
 	}()
 	out, err = r.fn(Context{x}, in)
+	if errors.Is(x.ended, errParked) {
+		return unrecorded{}, x.ended
+	}
 	if x.ended != nil {
 		// Whatever the flow made of its interruption: this run has no outcome.
 		return nil, r.engine.handBack(x)

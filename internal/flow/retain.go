@@ -67,11 +67,15 @@ func (e *Engine) pruneSome(ctx context.Context, before time.Time, statuses []Sta
 	return deleted, err
 }
 
-// exclusively runs what changes final flows while nobody else does, on this node
-// or another one.
+// exclusively runs what changes final flows, or cancels and wakes others, while
+// nobody else does, on this node or another one.
 func (e *Engine) exclusively(ctx context.Context, fn func() error) error {
-	e.rare.Lock()
-	defer e.rare.Unlock()
+	select {
+	case e.rare <- struct{}{}:
+		defer func() { <-e.rare }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	if err := errors.Join(ctx.Err(), e.ready()); err != nil {
 		return err
 	}

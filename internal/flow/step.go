@@ -66,6 +66,7 @@ type record struct {
 	Error  *recordedError  `json:"error,omitempty"`
 	Tries  int             `json:"tries,omitempty"`  // absent in records of older builds
 	Failed []FailedTry     `json:"failed,omitempty"` // before the last one
+	Parked *unrecorded     `json:"parked,omitempty"` // of a wait that is not over: never recorded
 }
 
 type recordedError struct {
@@ -114,6 +115,9 @@ func (x *execution) step(name string, fn func(ctx context.Context) (any, error),
 			// Not recorded, whatever came out of it: DBOS sees that its own
 			// context is done or that the flow is no longer this run's.
 			return record{}, context.Cause(x.ctx)
+		}
+		if errors.Is(err, errParked) {
+			return record{Parked: &unrecorded{}}, nil
 		}
 		rec := record{Value: value}
 		rec.Tries, rec.Failed = x.doing.tries()

@@ -20,6 +20,7 @@ func places() []place {
 		{"relay.publish", 10, false}, {"relay.published", 10, false}, {"relay.deleted", 6, false},
 		{"consumer.handle", 30, false}, {"consumer.handled", 30, false}, {"consumer.acked", 30, false},
 		{"flow.step", 8, false}, {"flow.step.done", 8, false}, {"flow.step.recorded", 8, false},
+		{"flow.park", 4, false}, {"flow.wake", 2, false}, {"flow.woken", 2, false},
 		{"blob.put", 6, false}, {"blob.written", 6, false}, {"blob.renamed", 6, false}, {"mp4.made", 1, false}, {"mp4.stored", 1, false},
 		{"delivery.send", 10, false}, {"delivery.sent", 10, false}, {"delivery.recorded", 10, false},
 		{"blob.delete", 4, true}, {"sweep.removed", 1, true},

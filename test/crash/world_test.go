@@ -111,6 +111,8 @@ func newWorld(t *testing.T, db store.Config, dir string, s uint64) *world {
 // launch starts the node with failpoints.
 func (w *world) launch(failpoints string) {
 	w.t.Helper()
+	// Some answers come sooner, most later than the runs of the flows end that wait for them.
+	failpoints = "flow.park_ms=value:20;" + failpoints
 	if !whole() {
 		// What a killed node was working on is tried again after 30 s, and after
 		// 60 s by a plugin. The short form has no time for that.
