@@ -14,6 +14,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/archive"
 	"github.com/serverlessvideo/serverlessvideo/internal/channel"
 	"github.com/serverlessvideo/serverlessvideo/internal/config"
+	"github.com/serverlessvideo/serverlessvideo/internal/deadletter"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/flowadmin"
 	"github.com/serverlessvideo/serverlessvideo/internal/gateway"
@@ -45,6 +46,7 @@ type services struct {
 	liveEvents  *archive.Live
 	simulator   *simulator.Service
 	flows       *flowadmin.Service
+	deadLetters *deadletter.Service
 }
 
 // consumers are all that hear events.
@@ -70,6 +72,7 @@ func (s *services) background() []func(context.Context) {
 func (s *services) register(api huma.API, mux *http.ServeMux) {
 	for _, service := range []interface{ Register(api huma.API) }{
 		s.accounts, s.channels, s.streaming, s.postprocess, s.videos, s.plugins, s.history, s.rules, s.archive, s.simulator, s.flows,
+		s.deadLetters,
 	} {
 		service.Register(api)
 	}
@@ -155,6 +158,7 @@ func (a *App) newServices(ctx context.Context) (*services, error) {
 	a.replays.rules = s.rules
 	s.simulator = a.newSimulator(s)
 	s.flows = flowadmin.New(a.flows, s.postprocess, s.plugins)
+	s.deadLetters = deadletter.New(deadLetters{a.bus})
 	s.publisher, err = publisher.New(publisher.Config{
 		Bus: a.bus, Videos: s.videos, PublicURL: a.cfg.PublicURL, Authenticate: a.accounts.Authenticate, Fail: gateway.Fail, Logger: a.log,
 	})

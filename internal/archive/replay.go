@@ -10,6 +10,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/event/pattern"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
@@ -74,6 +75,7 @@ func (s *Service) begin(ctx context.Context, by string, in ReplayInput) (sqlc.Ar
 	if err != nil {
 		return none, err
 	}
+	failpoint.Pass("replay.begun")
 	s.look()
 	return s.queries().Replay(ctx, replayID)
 }
@@ -192,8 +194,10 @@ func (s *Service) queue(ctx context.Context, r sqlc.ArchiveReplay, p part) (move
 		if err != nil {
 			return err
 		}
+		failpoint.Pass("replay.queue")
 		return q.NoteQueued(ctx, sqlc.NoteQueuedParams{ID: r.ID, Queued: int64(queued)})
 	})
+	failpoint.Pass("replay.queued")
 	return moved && err == nil, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/archive/sqlc"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
@@ -78,7 +79,7 @@ func (w *writer) forget(e *entry) {
 }
 
 func (w *writer) write(ctx context.Context, batch []*entry) error {
-	return w.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err := w.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		q := sqlc.New(tx)
 		var events, size int64
 		for _, e := range batch {
@@ -95,6 +96,9 @@ func (w *writer) write(ctx context.Context, batch []*entry) error {
 		if err := q.AddToTotals(ctx, sqlc.AddToTotalsParams{Events: events, Size: size}); err != nil {
 			return fmt.Errorf("counting what is kept: %w", err)
 		}
+		failpoint.Pass("archive.keep")
 		return nil
 	})
+	failpoint.Pass("archive.kept")
+	return err
 }

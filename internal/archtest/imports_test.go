@@ -18,7 +18,7 @@ const module = "github.com/serverlessvideo/serverlessvideo"
 func services() []string {
 	return []string{
 		"streaming", "channel", "postprocess", "video", "pluginmanager", "publisher", "history", "account", "rules", "archive", "simulator",
-		"flowadmin",
+		"flowadmin", "deadletter",
 	}
 }
 

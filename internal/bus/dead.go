@@ -15,6 +15,8 @@ import (
 
 // DeadLetter is an event that a consumer could not handle.
 type DeadLetter struct {
+	Number   uint64    // among the dead letters, from 1; the newest has the highest
+	At       time.Time // when it became one
 	Consumer string
 	Sequence uint64 // in the stream of events
 	Subject  string
@@ -44,31 +46,6 @@ func (b *Bus) bury(ctx context.Context, d DeadLetter) error {
 			headerReason:          {d.Reason},
 		},
 	})
-}
-
-// DeadLetters returns up to limit of the dead letters, oldest first.
-func (b *Bus) DeadLetters(ctx context.Context, limit int) ([]DeadLetter, error) {
-	dead, err := b.js.OrderedConsumer(ctx, deadStream, jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		return nil, fmt.Errorf("reading the dead letters: %w", err)
-	}
-	batch, err := dead.FetchNoWait(limit)
-	if err != nil {
-		return nil, fmt.Errorf("reading the dead letters: %w", err)
-	}
-	var out []DeadLetter
-	for msg := range batch.Messages() {
-		h := msg.Headers()
-		sequence, err := strconv.ParseUint(h.Get(headerSequence), 10, 64)
-		if err != nil {
-			continue // nobody else writes here
-		}
-		out = append(out, DeadLetter{
-			Consumer: strings.TrimPrefix(msg.Subject(), deadPrefix), Sequence: sequence,
-			Subject: h.Get(headerSubject), Reason: h.Get(headerReason), Data: msg.Data(),
-		})
-	}
-	return out, batch.Error()
 }
 
 // deadWatch buries the events whose handling used up its tries without a word:

@@ -55,6 +55,9 @@ func (k *Kept) Forget(ctx context.Context, videoID string) error {
 		return err
 	}
 	err = k.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.Alone(ctx, holdVideo(videoID)); err != nil {
+			return err
+		}
 		q := sqlc.New(tx)
 		// The tasks first, locked: an answer that is being taken has its row by then.
 		if err := q.LockTasksOfVideo(ctx, videoID); err != nil {
@@ -78,7 +81,24 @@ func (k *Kept) Forget(ctx context.Context, videoID string) error {
 		return err
 	}
 	// The receipts last: a flow that ran has written them until now.
-	return k.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.ForgetFlows(ctx, flows...) })
+	return k.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.Alone(ctx, holdVideo(videoID)); err != nil {
+			return err
+		}
+		return tx.ForgetFlows(ctx, flows...)
+	})
+}
+
+// holdVideo is what transactions that write about a video share (store.Tx.Share).
+func holdVideo(videoID string) string { return "plugins " + videoID }
+
+// deleted says whether a video is deleted, for a transaction that writes about it:
+// Forget removes that if it is deleted before the commit.
+func (s *Service) deleted(ctx context.Context, tx *store.Tx, videoID string) (bool, error) {
+	if err := tx.Share(ctx, holdVideo(videoID)); err != nil {
+		return false, err
+	}
+	return s.videos.Deleted(ctx, videoID)
 }
 
 // lifecycles returns the ids of all lifecycles of a video, also of those of which

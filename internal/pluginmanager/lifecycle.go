@@ -111,7 +111,7 @@ var errGone = errors.New("the video is deleted")
 func step[T any](c flow.Context, s *Service, name string, fn func(ctx context.Context, tx *store.Tx) (T, error), out *T) error {
 	got, err := flow.Step(c, name, func(ctx context.Context) (T, error) {
 		got, err := store.Step(ctx, s.db, c.ID(), name, func(ctx context.Context, tx *store.Tx) (T, error) {
-			deleted, err := s.videos.Deleted(ctx, videoOf(c.ID()))
+			deleted, err := s.deleted(ctx, tx, videoOf(c.ID()))
 			if err != nil || deleted {
 				return *new(T), cmp.Or(err, errGone)
 			}

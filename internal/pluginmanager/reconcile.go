@@ -87,7 +87,7 @@ func (s *Service) reconcile(ctx context.Context, flowID string, d event.Recordin
 		if info, err := s.flows.Status(ctx, flowID); err != nil || !info.Status.Final() {
 			return struct{}{}, errors.Join(err, errGoesOn)
 		}
-		if deleted, err := s.videos.Deleted(ctx, d.ID); err != nil || deleted {
+		if deleted, err := s.deleted(ctx, tx, d.ID); err != nil || deleted {
 			return struct{}{}, cmp.Or(err, errGone) // it was cancelled by that
 		}
 		// It may not have come to its first step.

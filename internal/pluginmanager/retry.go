@@ -121,7 +121,7 @@ func (s *Service) RetryFlow(ctx context.Context, info flow.Info, from string) (s
 		return "", err
 	}
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if deleted, err := s.videos.Deleted(ctx, d.ID); err != nil || deleted {
+		if deleted, err := s.deleted(ctx, tx, d.ID); err != nil || deleted {
 			return cmp.Or(err, error(errs.New(errs.NotFound, goneMessage)))
 		}
 		return beginAgain(ctx, sqlc.New(tx), info.ID, plan.NewID, d, from)

@@ -59,7 +59,7 @@ func (s *Service) recordingEnded(ctx context.Context, e event.Envelope) error {
 	}
 	err = s.db.Once(ctx, consumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
 		// The video may be deleted before its recording's end is heard here.
-		if deleted, err := s.videos.Deleted(ctx, job.ID); err != nil || deleted {
+		if deleted, err := s.deleted(ctx, tx, job.ID); err != nil || deleted {
 			return err
 		}
 		return addJob(ctx, tx, job)

@@ -149,7 +149,7 @@ const outcome = "outcome"
 func (s *Service) record(ctx context.Context, j Job, receipt, state, reason string, e event.Envelope,
 	also func(context.Context, *store.Tx) error) (bool, error) {
 	return store.Step(ctx, s.db, j.flowID(), receipt, func(ctx context.Context, tx *store.Tx) (bool, error) {
-		if deleted, err := s.videos.Deleted(ctx, j.ID); err != nil || deleted {
+		if deleted, err := s.deleted(ctx, tx, j.ID); err != nil || deleted {
 			return false, err
 		}
 		if err := setState(ctx, tx, j, state, reason); err != nil {

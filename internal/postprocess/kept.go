@@ -55,6 +55,9 @@ func (k *Kept) Forget(ctx context.Context, videoID string) error {
 		return err
 	}
 	err = k.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.Alone(ctx, holdVideo(videoID)); err != nil {
+			return err
+		}
 		if err := sqlc.New(tx).RemoveJob(ctx, videoID); err != nil {
 			return fmt.Errorf("removing the job of %s: %w", videoID, err)
 		}
@@ -69,6 +72,9 @@ func (k *Kept) Forget(ctx context.Context, videoID string) error {
 	// The receipts last: a flow that ran has written them until now. The first
 	// attempt's again, whose flow may have gone in a run of this that was broken off.
 	return k.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.Alone(ctx, holdVideo(videoID)); err != nil {
+			return err
+		}
 		return tx.ForgetFlows(ctx, append(flows, flowPrefix+videoID)...)
 	})
 }
@@ -113,6 +119,18 @@ func (k *Kept) Has(ctx context.Context, videoID string) (bool, error) {
 		return false, fmt.Errorf("looking for the job of %s: %w", videoID, err)
 	}
 	return has, nil
+}
+
+// holdVideo is what transactions that write about a video share (store.Tx.Share).
+func holdVideo(videoID string) string { return "post-processing " + videoID }
+
+// deleted says whether a video is deleted, for a transaction that writes about it:
+// Forget removes that if it is deleted before the commit.
+func (s *Service) deleted(ctx context.Context, tx *store.Tx, videoID string) (bool, error) {
+	if err := tx.Share(ctx, holdVideo(videoID)); err != nil {
+		return false, err
+	}
+	return s.videos.Deleted(ctx, videoID)
 }
 
 // videoDeleted hears VideoDeleted. It needs no receipt: it may do its work again.

@@ -2,7 +2,9 @@ package rules_test
 
 import (
 	"context"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/rules"
@@ -65,6 +67,63 @@ func TestDeletedVideo(t *testing.T) {
 			if id != "st-10" {
 				t.Errorf("something is kept of %s", id)
 			}
+		}
+	})
+}
+
+// hasty is a catalogue whose video is deleted, and forgotten by the rules, right
+// after somebody has asked for it.
+type hasty struct {
+	videos
+	forget func(id string)
+}
+
+func (h *hasty) Deleted(ctx context.Context, videoID string) (bool, error) {
+	deleted, err := h.videos.Deleted(ctx, videoID)
+	if h.deleted.Store(videoID, true); !deleted {
+		h.forget(videoID)
+	}
+	return deleted, err
+}
+
+// A video is deleted between the question whether it is and the commit of its
+// deliveries: they go, too, whether it is an event that happens or a replay.
+func TestDeletedMeanwhile(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		var forgetting sync.WaitGroup
+		catalogue := &hasty{forget: func(id string) {
+			done := make(chan struct{})
+			forgetting.Go(func() {
+				defer close(done)
+				if err := rules.NewKept(db).Forget(context.Background(), id); err != nil {
+					t.Error(err)
+				}
+			})
+			select { // it waits for the transaction, which waits here
+			case <-done:
+			case <-time.After(200 * time.Millisecond):
+			}
+		}}
+		cfg := quick(db)
+		cfg.Videos = catalogue
+		r := newRig(t, cfg)
+		rule, err := r.Add(context.Background(), rules.RuleInput{
+			Name: "all", Enabled: true, Pattern: `{"source":[{"prefix":"serverlessVideo."}]}`, Target: rules.RuleTarget{Type: "log"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.hear(event.New(event.MP4ProcessingStarted{ChannelName: "alice", ID: "st-1"}))
+		err = db.Tx(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := r.QueueReplay(ctx, tx, rule, "re-1", []event.Envelope{event.New(event.MP4ProcessingStarted{ChannelName: "alice", ID: "st-2"})})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		forgetting.Wait()
+		if left := r.deliveries(rule, ""); len(left) > 0 {
+			t.Errorf("of deleted videos there is left %+v", left)
 		}
 	})
 }

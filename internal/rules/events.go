@@ -50,7 +50,7 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 		added = nil
 		q := sqlc.New(tx)
 		// What is late of a deleted video would keep what is to be forgotten.
-		deleted, err := s.cfg.Videos.Deleted(ctx, e.About())
+		deleted, err := s.deleted(ctx, tx, e.About())
 		if err != nil || deleted && !videoDeleted().Match(e) {
 			return err
 		}
@@ -79,6 +79,15 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 		}
 	}
 	return err
+}
+
+// deleted says whether a video is deleted, for a transaction that adds deliveries
+// about it: forget removes them if it is deleted before the commit.
+func (s *Service) deleted(ctx context.Context, tx *store.Tx, about string) (bool, error) {
+	if err := tx.Share(ctx, holdAbout(about)); err != nil {
+		return false, err
+	}
+	return s.cfg.Videos.Deleted(ctx, about)
 }
 
 // addDelivery adds a delivery that is due now, and says whether it is new.

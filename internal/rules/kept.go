@@ -45,6 +45,9 @@ func (k *Kept) Videos(ctx context.Context, fn func(id string)) error {
 // again. No new one comes: whoever adds one asks whether the video is deleted.
 func (k *Kept) Forget(ctx context.Context, videoID string) error {
 	err := k.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.Alone(ctx, holdAbout(videoID)); err != nil {
+			return err
+		}
 		_, err := sqlc.New(tx).RemoveAbout(ctx, sqlc.RemoveAboutParams{
 			About: videoID, Source: videoDeleted().Source, DetailType: videoDeleted().Type,
 		})
@@ -55,6 +58,10 @@ func (k *Kept) Forget(ctx context.Context, videoID string) error {
 	}
 	return nil
 }
+
+// holdAbout is what transactions that add deliveries about something share
+// (store.Tx.Share).
+func holdAbout(about string) string { return "rules " + about }
 
 // forget hears VideoDeleted. It needs no receipt: it may do its work again.
 func (s *Service) forget(ctx context.Context, e event.Envelope) error {

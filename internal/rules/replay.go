@@ -48,7 +48,7 @@ func (s *Service) QueueReplay(ctx context.Context, tx *store.Tx, ruleID, replay 
 		return 0, noRule(err, ruleID)
 	}
 	for _, e := range events {
-		deleted, err := s.cfg.Videos.Deleted(ctx, e.About())
+		deleted, err := s.deleted(ctx, tx, e.About())
 		if err != nil {
 			return 0, err
 		}

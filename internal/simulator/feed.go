@@ -6,6 +6,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 	"github.com/serverlessvideo/serverlessvideo/internal/simulator/sqlc"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
@@ -70,6 +71,7 @@ func (s *Service) Start(ctx context.Context, o Options) (string, error) {
 	if err := s.add(ctx, run, videos); err != nil {
 		return "", err
 	}
+	failpoint.Pass("simulation.begun")
 	s.Log.Info("a simulation begins", "run", run.ID, "recordings", len(videos), "at_once", o.AtOnce)
 	s.look()
 	return run.ID, nil
@@ -149,6 +151,7 @@ func (s *Service) advance(ctx context.Context, runID string) error {
 		}
 		return nil
 	})
+	failpoint.Pass("simulation.fed")
 	if err == nil && r.State != running {
 		s.Log.Info("a simulation is over", "run", runID, "ending", r.Ending)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/simulator/sqlc"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
@@ -43,6 +44,7 @@ func (s *Service) remove(ctx context.Context, r sqlc.Simulation) (gone bool, err
 	if err != nil {
 		return false, err
 	}
+	failpoint.Pass("simulation.removed")
 	s.Log.Info("a simulation is removed", "run", r.ID)
 	if r.Forget {
 		err = s.deleteRun(ctx, r.ID)
@@ -57,6 +59,7 @@ func (s *Service) forget(ctx context.Context, videoID string) (found bool, err e
 	for _, t := range s.Traces {
 		something, err := t.ForgetSimulated(ctx, videoID)
 		found = found || something
+		failpoint.Pass("simulation.forgotten")
 		failures = append(failures, err)
 	}
 	return found, errors.Join(failures...)

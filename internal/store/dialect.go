@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"runtime"
@@ -17,6 +19,9 @@ type dialect struct {
 	collided func(error) bool // the transaction may succeed when tried again
 	isUnique func(error) bool
 	away     func(error) bool // it cannot be used just now, whatever is asked
+	// hold has a number until the transaction ends; nil where only one transaction
+	// writes at a time.
+	hold func(ctx context.Context, tx *sql.Tx, key int64, alone bool) error
 }
 
 func (db *DB) openSQLite(path string) error {

@@ -41,7 +41,10 @@ func (db *DB) openPostgres(ctx context.Context, dsn string) error {
 	// ever for a connection that others in transactions wait for, too.
 	db.write.SetMaxOpenConns(postgresConnections)
 	db.read.SetMaxOpenConns(postgresConnections)
-	db.dialect = dialect{goose: goose.DialectPostgres, folder: "postgres", collided: postgresCollided, isUnique: postgresUnique, away: postgresAway}
+	db.dialect = dialect{
+		goose: goose.DialectPostgres, folder: "postgres", collided: postgresCollided, isUnique: postgresUnique, away: postgresAway,
+		hold: postgresHold,
+	}
 	if err := db.makeSchema(ctx); err != nil {
 		return errors.Join(explained(err, cfg), db.closeConnections())
 	}

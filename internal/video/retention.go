@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
 )
@@ -43,7 +44,7 @@ func (k keeping) surplusOf(videos []sqlc.KeptVideosRow, now int64) []surplus {
 		var reason string
 		switch {
 		case k.days > 0 && v.CreatedAt < now-k.days*day.Milliseconds():
-			reason = fmt.Sprintf("the channel keeps recordings for %d days", k.days)
+			reason = fmt.Sprintf("the channel keeps recordings for %s", inDays(k.days))
 		case k.bytes > 0 && total > k.bytes:
 			reason = fmt.Sprintf("the channel keeps %d bytes of recordings", k.bytes)
 		default:
@@ -53,6 +54,13 @@ func (k keeping) surplusOf(videos []sqlc.KeptVideosRow, now int64) []surplus {
 		gone = append(gone, surplus{id: v.ID, bytes: max(0, v.StoredBytes), reason: reason})
 	}
 	return gone
+}
+
+func inDays(n int64) string {
+	if n == 1 {
+		return "1 day"
+	}
+	return fmt.Sprintf("%d days", n)
 }
 
 // Retain deletes the recordings that their channels do not keep. Two nodes that do
@@ -101,6 +109,7 @@ func (s *Service) surplus(ctx context.Context, channel string, k keeping) (gone 
 // expire deletes a video, unless something has changed since it was found: its
 // state, or what the channel keeps.
 func (s *Service) expire(ctx context.Context, c sqlc.VideoRetention, gone surplus) (did bool, err error) {
+	failpoint.Pass("retention.due")
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		did = false
 		v, err := sqlc.New(tx).LockVideo(ctx, gone.id)
@@ -120,6 +129,7 @@ func (s *Service) expire(ctx context.Context, c sqlc.VideoRetention, gone surplu
 		did = true
 		return save(ctx, tx, v)
 	})
+	failpoint.Pass("retention.deleted")
 	return did && err == nil, err
 }
 

@@ -59,7 +59,7 @@ func TestRetention(t *testing.T) {
 		{"all fits", `{"keepDays":0,"keepBytes":400}`, "st-0 st-1 st-2 st-3", ""},
 		{"by size, the oldest first", `{"keepDays":0,"keepBytes":399}`, "st-0 st-1 st-2", "the channel keeps 399 bytes of recordings"},
 		{"no room at all: what is processed stays", `{"keepDays":0,"keepBytes":1}`, "st-0", "the channel keeps 1 bytes of recordings"},
-		{"old, and still processed", `{"keepDays":1,"keepBytes":0}`, "st-0 st-1", "the channel keeps recordings for 1 days"},
+		{"old, and still processed", `{"keepDays":1,"keepBytes":0}`, "st-0 st-1", "the channel keeps recordings for 1 day"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			storetest.Each(t, func(t *testing.T, db *store.DB) {

@@ -169,6 +169,40 @@ func TestPoison(t *testing.T) {
 	if dead != 1 || rotated(poisoned) {
 		t.Errorf("there are %d dead letters of the poison, want 1; delivered: %t", dead, rotated(poisoned))
 	}
+	// What was wrong is mended: an admin gives it to the rules once more. A kill
+	// right after they have handled it makes it no second time.
+	for _, failpoint := range []string{"consumer.handle(rules)=error:it still is@1;letter.handled=kill", ""} {
+		w.start(failpoint)
+		w.redrivePoison(failpoint == "")
+	}
+	w.mustBeWell()
+	if !rotated(poisoned) {
+		t.Error("it is not delivered")
+	}
+}
+
+// redrivePoison redrives the one dead letter that there is, on a node that lives or
+// that is about to die.
+func (w *world) redrivePoison(lives bool) {
+	w.t.Helper()
+	var list harness.List[struct{ ID, Consumer, Reason, DetailType string }]
+	if err := w.admin.Get("/api/dead-letters", &list); err != nil || list.Count != 1 || list.Data[0].Consumer != "rules" || list.Data[0].DetailType != "StreamKeyRotated" {
+		w.t.Fatalf("the dead letters are %+v, %v", list, err)
+	}
+	path := "/api/dead-letters/" + list.Data[0].ID + "/redrive"
+	if lives {
+		if status, answer := w.admin.Do(http.MethodPost, path, nil); status != http.StatusNoContent {
+			w.t.Errorf("redriving: %d %s", status, answer)
+		}
+		return
+	}
+	if status, answer := w.admin.Do(http.MethodPost, path, nil); status != http.StatusConflict || !strings.Contains(string(answer), "it still is") {
+		w.t.Errorf("redriving what is poison still: %d %s", status, answer)
+	}
+	if status, answer, err := w.admin.Try(w.t.Context(), http.MethodPost, path, nil); err == nil {
+		w.t.Errorf("the node does not die: %d %s", status, answer)
+	}
+	<-w.node.Exited()
 }
 
 // TestBusRestarts: the bus dies in the running node, several times, and comes

@@ -8,22 +8,37 @@ import (
 
 // place is a failpoint, and up to which passing it is of interest.
 type place struct {
-	name    string
-	most    int
-	deletes bool // it is passed only when a video is deleted
+	name  string
+	most  int
+	needs deed // it is passed only then
 }
+
+// deed is what somebody must do in a round.
+type deed string
+
+const (
+	deletes   deed = "delete a video"
+	titles    deed = "give a title"
+	replays   deed = "replay past events"
+	simulates deed = "replay past recordings"
+	expires   deed = "let a video grow older than its channel keeps it"
+)
 
 // places are all before and after which a node is killed.
 func places() []place {
 	return []place{
-		{"outbox.commit", 10, false}, {"outbox.committed", 10, false}, {"emit", 12, false}, {"receipt", 12, false},
-		{"relay.publish", 10, false}, {"relay.published", 10, false}, {"relay.deleted", 6, false},
-		{"consumer.handle", 30, false}, {"consumer.handled", 30, false}, {"consumer.acked", 30, false},
-		{"flow.step", 8, false}, {"flow.step.done", 8, false}, {"flow.step.recorded", 8, false},
-		{"flow.park", 4, false}, {"flow.wake", 2, false}, {"flow.woken", 2, false},
-		{"blob.put", 6, false}, {"blob.written", 6, false}, {"blob.renamed", 6, false}, {"mp4.made", 1, false}, {"mp4.stored", 1, false},
-		{"delivery.send", 10, false}, {"delivery.sent", 10, false}, {"delivery.recorded", 10, false},
-		{"blob.delete", 4, true}, {"sweep.removed", 1, true},
+		{"outbox.commit", 10, ""}, {"outbox.committed", 10, ""}, {"emit", 12, ""}, {"receipt", 12, ""},
+		{"relay.publish", 10, ""}, {"relay.published", 10, ""}, {"relay.deleted", 6, ""},
+		{"consumer.handle", 30, ""}, {"consumer.handled", 30, ""}, {"consumer.acked", 30, ""},
+		{"flow.step", 8, ""}, {"flow.step.done", 8, ""}, {"flow.step.recorded", 8, ""},
+		{"flow.park", 4, ""}, {"flow.wake", 2, ""}, {"flow.woken", 2, ""},
+		{"blob.put", 6, ""}, {"blob.written", 6, ""}, {"blob.renamed", 6, ""}, {"mp4.made", 1, ""}, {"mp4.stored", 1, ""},
+		{"delivery.send", 10, ""}, {"delivery.sent", 10, ""}, {"delivery.recorded", 10, ""},
+		{"blob.delete", 4, deletes}, {"sweep.removed", 1, deletes},
+		{"archive.keep", 20, ""}, {"archive.kept", 20, ""},
+		{"replay.begun", 1, replays}, {"replay.queue", 4, replays}, {"replay.queued", 4, replays},
+		{"simulation.begun", 1, simulates}, {"simulation.fed", 4, simulates}, {"simulation.forgotten", 8, simulates}, {"simulation.removed", 1, simulates},
+		{"retention.due", 1, expires}, {"retention.deleted", 1, expires},
 	}
 }
 
@@ -31,7 +46,7 @@ func places() []place {
 type death struct {
 	failpoint string        // what FAILPOINTS says, "" for none
 	atStart   bool          // by time, counted from the start of the process
-	deletes   bool          // somebody must delete a video
+	needs     deed          // what must be done meanwhile; "": nothing
 	after     time.Duration // by time, counted from when it is ready; with a failpoint, if that is not met
 }
 
@@ -44,7 +59,7 @@ func (w *world) death() death {
 	default:
 		p := all[w.number(len(all))]
 		// More often an early passing: not every round has all of them.
-		return death{failpoint: fmt.Sprintf("%s=kill@%d", p.name, 1+w.number(1+w.number(p.most))), after: 2500 * time.Millisecond, deletes: p.deletes}
+		return death{failpoint: fmt.Sprintf("%s=kill@%d", p.name, 1+w.number(1+w.number(p.most))), after: 2500 * time.Millisecond, needs: p.needs}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -49,13 +50,23 @@ type world struct {
 
 	mu      sync.Mutex
 	rng     *rand.Rand
-	heard   map[string]heard  // webhook deliveries by event id
+	heard   map[hearing]heard // webhook deliveries
 	asked   map[string]int    // runs of the plugin by video
 	videos  map[string]string // last status that anybody was told
 	titles  map[string]string // of videos, as acknowledged
 	titled  map[string]int    // how often a title was tried, by video
 	deleted map[string]bool   // acknowledged
 	deletes map[string]bool   // asked for, acknowledged or not
+
+	rules     map[string]string // ids by name
+	archived  []int64           // times of the events that were kept when the node was at rest last, in ms
+	rests     []int64           // when it was at rest, in ms
+	replays   map[string]bool   // acknowledged
+	cancels   map[string]bool   // of them, asked for
+	simulated map[string]bool   // simulations, acknowledged, since the node was at rest
+	stops     map[string]bool   // of simulations, asked for
+	forgets   map[string]bool   // of them, that they are forgotten
+	due       map[string]bool   // videos that are older than their channel keeps them
 }
 
 // heard is what the webhook knows of an event.
@@ -71,8 +82,10 @@ func newWorld(t *testing.T, db store.Config, dir string, s uint64) *world {
 	t.Logf("CRASH_SEED=%d", s)
 	w := &world{
 		t: t, db: db, rng: rand.New(rand.NewPCG(s, 0)), rtmp: harness.FreeAddress(t),
-		heard: map[string]heard{}, asked: map[string]int{}, videos: map[string]string{},
+		heard: map[hearing]heard{}, asked: map[string]int{}, videos: map[string]string{},
 		titles: map[string]string{}, titled: map[string]int{}, deleted: map[string]bool{}, deletes: map[string]bool{},
+		rules: map[string]string{}, replays: map[string]bool{}, cancels: map[string]bool{}, simulated: map[string]bool{},
+		stops: map[string]bool{}, forgets: map[string]bool{}, due: map[string]bool{},
 	}
 	var err error
 	if w.clip, err = rtmptest.MakeClip(t.Context(), rtmptest.Spec{Size: "160x90", Seconds: 1, KeyEvery: 15, Bitrate: "100k"}); err != nil {
@@ -140,12 +153,16 @@ func (w *world) populate() {
 	}
 	receiver := httptest.NewServer(http.HandlerFunc(w.receive))
 	w.t.Cleanup(receiver.Close)
-	status, answer := w.admin.Do(http.MethodPost, "/api/rules", map[string]any{
-		"name": "all", "enabled": true, "pattern": `{"version":["0"]}`,
-		"target": map[string]string{"type": "webhook", "url": receiver.URL},
-	})
-	if status != http.StatusCreated && status != http.StatusOK {
-		w.t.Fatalf("making the rule: %d %s", status, answer)
+	for name, pattern := range patterns() {
+		status, answer := w.admin.Do(http.MethodPost, "/api/rules", map[string]any{
+			"name": name, "enabled": true, "pattern": pattern,
+			"target": map[string]string{"type": "webhook", "url": receiver.URL + "/" + name},
+		})
+		var made struct{ ID string }
+		if status != http.StatusCreated && status != http.StatusOK || json.Unmarshal(answer, &made) != nil {
+			w.t.Fatalf("making the rule %s: %d %s", name, status, answer)
+		}
+		w.rules[name] = made.ID
 	}
 	// Recordings of a second are too short for the built-in validator, and what
 	// comes after it should run, too.
@@ -195,10 +212,11 @@ func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "not now", http.StatusServiceUnavailable)
 		return
 	}
-	h, known := w.heard[e.ID]
+	key := hearing{rule: strings.TrimPrefix(r.URL.Path, "/"), replay: r.Header.Get("webhook-replay"), event: e.ID}
+	h, known := w.heard[key]
 	if !known {
 		h = heard{Envelope: e, messages: map[string]int{}}
-		w.heard[e.ID] = h
+		w.heard[key] = h
 	}
 	h.messages[r.Header.Get("webhook-id")]++
 }
@@ -239,8 +257,8 @@ func (w *world) number(n int) int {
 }
 
 // work lets everybody do something until ctx is done: publish for a second,
-// delete (surely, if deletes is true), give titles, look.
-func (w *world) work(ctx context.Context, deletes bool) {
+// delete, give titles, look, replay, simulate. What needs says is surely done.
+func (w *world) work(ctx context.Context, needs deed) {
 	var all sync.WaitGroup
 	for i := range w.users {
 		switch {
@@ -251,11 +269,17 @@ func (w *world) work(ctx context.Context, deletes bool) {
 		}
 		all.Go(func() { w.look(ctx, w.owners[i]) })
 	}
-	if deletes || w.chance(40) {
-		all.Go(func() { w.deleteOne(ctx) })
-	}
-	if w.chance(40) {
-		all.Go(func() { w.titleOne(ctx) })
+	for _, one := range []struct {
+		is      deed
+		percent int
+		do      func(context.Context)
+	}{
+		{deletes, 40, w.deleteOne}, {titles, 40, w.titleOne}, {replays, 35, w.replayOne}, {simulates, 35, w.simulateOne},
+		{expires, 10, func(ctx context.Context) { w.expireOne(); _ = w.keepDay(ctx) }},
+	} {
+		if w.chance(one.percent) || needs == one.is {
+			all.Go(func() { one.do(ctx) })
+		}
 	}
 	all.Wait()
 }

@@ -13,6 +13,7 @@ describe('match', () => {
     ['/admin/rules/ru-1', 'rule', { id: 'ru-1' }],
     ['/admin/events', 'events', {}],
     ['/admin/events/replays', 'replays', {}],
+    ['/admin/events/dead-letters', 'dead-letters', {}],
     ['/admin/simulations', 'simulations', {}],
     ['/admin/simulations/sim-1', 'simulation', { id: 'sim-1' }],
     ['/admin/flows', 'flows', {}],

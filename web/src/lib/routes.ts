@@ -17,6 +17,7 @@ export type PageName =
   | 'rule'
   | 'events'
   | 'replays'
+  | 'dead-letters'
   | 'simulations'
   | 'simulation'
   | 'flows'
@@ -45,6 +46,7 @@ const routes: [string, PageName][] = [
   ['/admin/rules/:id', 'rule'],
   ['/admin/events', 'events'],
   ['/admin/events/replays', 'replays'],
+  ['/admin/events/dead-letters', 'dead-letters'],
   ['/admin/simulations', 'simulations'],
   ['/admin/simulations/:id', 'simulation'],
   ['/admin/flows', 'flows'],

@@ -4,6 +4,9 @@
 import type {
   Archive,
   Channel,
+  DeadLetter,
+  DeadLetterCounts,
+  DeadLetterDetail,
   Delivery,
   DeliveryDetail,
   DeliveryState,
@@ -21,6 +24,7 @@ import type {
   Place,
   Problem,
   Processing,
+  Redriven,
   Replay,
   ReplayInput,
   Retention,
@@ -178,6 +182,14 @@ export const api = {
   replays: (offset?: string) => call<Page<Replay>>('GET', '/api/archive/replays' + query({ offset, limit: 20 })),
   startReplay: (replay: ReplayInput) => call<Replay>('POST', '/api/archive/replays', replay),
   cancelReplay: (id: string) => call<Replay>('POST', `/api/archive/replays/${seg(id)}/cancel`),
+  deadLetters: (offset?: string) => call<Page<DeadLetter>>('GET', '/api/dead-letters' + query({ offset, limit: 20 })),
+  countDeadLetters: () => call<DeadLetterCounts>('GET', '/api/dead-letters/count'),
+  deadLetter: (id: string) => call<DeadLetterDetail>('GET', `/api/dead-letters/${seg(id)}`),
+  redriveDeadLetter: (id: string) => call<void>('POST', `/api/dead-letters/${seg(id)}/redrive`),
+  redriveDeadLetters: (offset?: string) => call<Redriven>('POST', '/api/dead-letters/redrive' + query({ offset })),
+  deleteDeadLetter: (id: string) => call<void>('DELETE', `/api/dead-letters/${seg(id)}`),
+  /** Deletes all up to an id, so that none goes that nobody has seen. */
+  purgeDeadLetters: (upTo: string) => call<{ count: number }>('DELETE', '/api/dead-letters' + query({ upTo })),
   /** How many events of a part of the range a replay would deliver. */
   countMatches: (replay: ReplayInput, offset?: string) => call<Matches>('POST', '/api/archive/count', { ...replay, offset }),
 

@@ -472,6 +472,105 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Events that a part of the server could not handle, newest first
+         * @description Kept for 30 days. What rules could not deliver is listed with each rule.
+         */
+        get: operations["list-dead-letters"];
+        put?: never;
+        post?: never;
+        /** Delete all dead letters */
+        delete: operations["purge-all-dead-letters"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dead-letters/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many dead letters there are */
+        get: operations["count-dead-letters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dead-letters/redrive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give dead letters to their consumers once more
+         * @description Up to 100 with each request, newest first; go on with nextPage while there is one.
+         */
+        post: operations["redrive-all-dead-letters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dead-letters/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A dead letter with its event
+         * @description Task tokens are masked.
+         */
+        get: operations["get-dead-letter"];
+        put?: never;
+        post?: never;
+        /** Delete a dead letter */
+        delete: operations["delete-dead-letter"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dead-letters/{id}/redrive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a dead letter to its consumer once more
+         * @description To nobody else. It is gone when this succeeds; 409 says why it could still not be handled.
+         */
+        post: operations["redrive-dead-letter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events/schemas": {
         parameters: {
             query?: never;
@@ -1130,6 +1229,14 @@ export interface components {
             /** @enum {string} */
             status: "queued" | "running" | "done" | "failed" | "cancelled" | "abandoned";
         };
+        Counts: {
+            /** @description by the part of the server that could not handle them */
+            consumers: {
+                [key: string]: number;
+            };
+            /** Format: int64 */
+            count: number;
+        };
         DeliveryDetail: {
             /** @description the last 5 tries, oldest first */
             attempts: components["schemas"]["AttemptView"][];
@@ -1203,6 +1310,18 @@ export interface components {
             tries: number;
             /** @description a try runs now */
             trying: boolean;
+        };
+        Envelope: {
+            account: string;
+            detail: unknown;
+            "detail-type": string;
+            id: string;
+            region: string;
+            resources: string[] | null;
+            source: string;
+            /** Format: date-time */
+            time: string;
+            version: string;
         };
         EventDeliveries: {
             /** Format: int64 */
@@ -1394,6 +1513,51 @@ export interface components {
              */
             width: number;
         };
+        LetterDetail: {
+            /** @description the video, stream or channel; - when none is known */
+            about: string;
+            /**
+             * Format: date-time
+             * @description when it was put away
+             */
+            at: string;
+            /** @description the part of the server that could not handle it */
+            consumer: string;
+            detailType: string;
+            event: components["schemas"]["Envelope"];
+            eventId: string;
+            id: string;
+            /** @description what went wrong in its last try */
+            reason: string;
+            source: string;
+            /**
+             * Format: date-time
+             * @description the event's
+             */
+            time: string;
+        };
+        LetterView: {
+            /** @description the video, stream or channel; - when none is known */
+            about: string;
+            /**
+             * Format: date-time
+             * @description when it was put away
+             */
+            at: string;
+            /** @description the part of the server that could not handle it */
+            consumer: string;
+            detailType: string;
+            eventId: string;
+            id: string;
+            /** @description what went wrong in its last try */
+            reason: string;
+            source: string;
+            /**
+             * Format: date-time
+             * @description the event's
+             */
+            time: string;
+        };
         ListDeliveryView: {
             /**
              * Format: int64
@@ -1431,6 +1595,16 @@ export interface components {
              */
             count: number;
             data: components["schemas"]["FlowView"][];
+            /** @description offset of the next page; absent on the last */
+            nextPage?: string;
+        };
+        ListLetterView: {
+            /**
+             * Format: int64
+             * @description rows on this page
+             */
+            count: number;
+            data: components["schemas"]["LetterView"][];
             /** @description offset of the next page; absent on the last */
             nextPage?: string;
         };
@@ -1784,6 +1958,10 @@ export interface components {
              */
             viewCount?: number;
         };
+        Purged: {
+            /** Format: int64 */
+            count: number;
+        };
         ReactionInput: {
             /**
              * @description an emoji or a short word, at most 32 bytes
@@ -1800,6 +1978,20 @@ export interface components {
              * @description share of the picture's height from the top
              */
             y: number;
+        };
+        Redriven: {
+            /**
+             * Format: int64
+             * @description these could still not be handled, and stay
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description these are gone
+             */
+            handled: number;
+            /** @description offset of the next request; absent: these were all */
+            nextPage?: string;
         };
         ReplayInput: {
             /**
@@ -3364,6 +3556,222 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ListPublicChannel"];
                 };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-dead-letters": {
+        parameters: {
+            query?: {
+                /** @description nextPage of the page before, unread */
+                offset?: string;
+                /** @description rows on a page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListLetterView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "purge-all-dead-letters": {
+        parameters: {
+            query?: {
+                /** @description only those up to this id, so that none goes that nobody has seen */
+                upTo?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Purged"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "count-dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Counts"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redrive-all-dead-letters": {
+        parameters: {
+            query?: {
+                /** @description nextPage of the request before, unread */
+                offset?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redriven"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-dead-letter": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LetterDetail"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-dead-letter": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redrive-dead-letter": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong */
             default: {

@@ -44,6 +44,11 @@ export type Archive = Schemas['ArchiveView']
 export type TypeCount = Schemas['TypeCount']
 export type Replay = Schemas['ReplayView']
 export type ReplayInput = Schemas['ReplayInput']
+/** An event that a part of the server could not handle. */
+export type DeadLetter = Schemas['LetterView']
+export type DeadLetterDetail = Schemas['LetterDetail']
+export type DeadLetterCounts = Schemas['Counts']
+export type Redriven = Schemas['Redriven']
 export type Matches = Schemas['Matches']
 /** A replay of past recordings. */
 export type Simulation = Schemas['SimulationView']
