@@ -61,8 +61,7 @@ func (l *Live) admit(r *http.Request) (filter, error) {
 		most int
 	}{{"source", maxName}, {"type", maxName}, {"about", maxID}} {
 		if n := utf8.RuneCountInString(q.Get(v.name)); n > v.most {
-			place := errs.Place{Location: "query." + v.name, Message: fmt.Sprintf("expected length <= %d", v.most)}
-			return filter{}, &errs.Error{Code: errs.Invalid, Message: place.Location + ": " + place.Message, Places: []errs.Place{place}}
+			return filter{}, errs.At(errs.Place{Location: "query." + v.name, Message: fmt.Sprintf("expected length <= %d", v.most)})
 		}
 	}
 	p, err := compile("query.pattern", q.Get("pattern"))

@@ -34,8 +34,7 @@ func checkText(c class, r *http.Request) error {
 	for name, values := range query {
 		for _, v := range append(values, name) {
 			if !text(v) {
-				place := errs.Place{Location: "query." + strings.ToValidUTF8(name, "\uFFFD"), Message: "this is no text: it must be UTF-8 without the character U+0000"}
-				return &errs.Error{Code: errs.Invalid, Message: place.Location + ": " + place.Message, Places: []errs.Place{place}}
+				return errs.At(errs.Place{Location: "query." + strings.ToValidUTF8(name, "\uFFFD"), Message: "this is no text: it must be UTF-8 without the character U+0000"})
 			}
 		}
 	}
