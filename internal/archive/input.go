@@ -16,14 +16,7 @@ func compile(location, text string) (*pattern.Pattern, error) {
 	if text == "" {
 		return nil, nil
 	}
-	p, err := pattern.Compile([]byte(text))
-	var wrong *pattern.Error
-	if errors.As(err, &wrong) {
-		return nil, &errs.Error{Code: errs.Invalid, Message: location + ": " + wrong.Error(), Places: []errs.Place{{
-			Location: location, Message: wrong.Reason, Line: wrong.Line, Column: wrong.Column, Path: wrong.Path,
-		}}}
-	}
-	return p, err
+	return pattern.CompileAt(location, text)
 }
 
 // rangeOf returns a range that ends now at the latest, in ms.

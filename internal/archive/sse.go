@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
@@ -54,9 +56,24 @@ func (l *Live) admit(r *http.Request) (filter, error) {
 		return filter{}, err
 	}
 	q := r.URL.Query()
+	for _, v := range []struct {
+		name string
+		most int
+	}{{"source", maxName}, {"type", maxName}, {"about", maxID}} {
+		if n := utf8.RuneCountInString(q.Get(v.name)); n > v.most {
+			return filter{}, errs.At(errs.Place{Location: "query." + v.name, Message: fmt.Sprintf("expected length <= %d", v.most)})
+		}
+	}
 	p, err := compile("query.pattern", q.Get("pattern"))
 	return filter{source: q.Get("source"), detailType: q.Get("type"), about: q.Get("about"), pattern: p}, err
 }
+
+// The longest of what somebody looks for, in characters: as the tags of
+// EventsQuery have it.
+const (
+	maxName = 256
+	maxID   = 128
+)
 
 var errOver = errors.New("the session is over")
 

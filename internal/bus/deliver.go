@@ -20,6 +20,9 @@ func read(subject string, data []byte) (event.Envelope, error) {
 	if err != nil {
 		return e, err
 	}
+	if err := e.CheckNames(); err != nil {
+		return e, err
+	}
 	if e.Subject() != subject {
 		return e, fmt.Errorf("event %s says it is %s but came on %s", e.ID, e.Subject(), subject)
 	}

@@ -587,3 +587,24 @@ func TestListenRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A plugin's event under an id or a name that no row can keep reaches nobody, and
+// holds up nothing: what comes behind it is heard.
+func TestPluginsNamesAreChecked(t *testing.T) {
+	b := openForPlugins(t, one)
+	h := answers(t, b)
+	o := dial(t, b, one)
+	bad, good := []event.Envelope{answer(one), answer(one), answer(one)}, answer(one)
+	bad[0].ID = "a\x00"
+	bad[1].DetailType = "plugin\x00complete" // on the subject of plugin-complete
+	bad[2].ID = strings.Repeat("x", 200)
+	for _, e := range append(bad, good) {
+		if _, err := o.Request(e.Subject(), encode(t, e), 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the good one is heard", func() bool { return slices.Contains(h.all(), good.ID) })
+	if all := h.all(); len(all) != 1 {
+		t.Errorf("heard %q", all)
+	}
+}

@@ -52,6 +52,15 @@ func Newf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
+// At returns an Invalid error that names the places of a request that are wrong,
+// and says of the first what. It returns nil when there are none.
+func At(places ...Place) error {
+	if len(places) == 0 {
+		return nil
+	}
+	return &Error{Code: Invalid, Message: places[0].Location + ": " + places[0].Message, Places: places}
+}
+
 // Wrap gives err a code and a message for people, keeping err for the log.
 // It returns nil when err is nil.
 func Wrap(err error, code Code, message string) error {

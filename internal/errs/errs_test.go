@@ -3,6 +3,7 @@ package errs_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
@@ -44,5 +45,16 @@ func TestWrapKeepsTheChain(t *testing.T) {
 	}
 	if errs.CodeOf(nil) != "" {
 		t.Error("CodeOf(nil) is not empty")
+	}
+}
+
+func TestAt(t *testing.T) {
+	if err := errs.At(); err != nil {
+		t.Errorf("no place: %v", err)
+	}
+	places := []errs.Place{{Location: "body.name", Message: "it is taken"}, {Location: "body.url", Message: "it is empty", Line: 2, Column: 3}}
+	err := errs.At(places...)
+	if errs.CodeOf(err) != errs.Invalid || errs.MessageOf(err) != "body.name: it is taken" || !slices.Equal(errs.PlacesOf(err), places) {
+		t.Errorf("%v, %+v", err, errs.PlacesOf(err))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 )
@@ -88,6 +89,30 @@ func Parse(b []byte) (Envelope, error) {
 		return e, fmt.Errorf("event %s: detail is not an object", e.ID)
 	}
 	return e, nil
+}
+
+// The longest id and names that an event from outside may have, in bytes.
+const (
+	maxID   = 128
+	maxName = 256
+)
+
+// CheckNames refuses an event whose id or names no row can keep: who sends events
+// from outside may write anything there, and one that cannot be kept would hold up
+// those that are kept together with it.
+func (e Envelope) CheckNames() error {
+	for _, n := range []struct {
+		what, is string
+		most     int
+	}{{"id", e.ID, maxID}, {"source", e.Source, maxName}, {"detail-type", e.DetailType, maxName}, {"subject (id, stream_id, channel_name)", e.About(), MaxSize}} {
+		if len(n.is) > n.most {
+			return fmt.Errorf("the event's %s has %d bytes, at most %d are allowed", n.what, len(n.is), n.most)
+		}
+		if strings.ContainsFunc(n.is, unicode.IsControl) {
+			return fmt.Errorf("the event's %s %q has a control character", n.what, n.is)
+		}
+	}
+	return nil
 }
 
 // Subject returns the bus subject of the event, ev.<source>.<detail-type>.<id>:

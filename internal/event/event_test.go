@@ -70,6 +70,28 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+func TestCheckNames(t *testing.T) {
+	good := event.New(event.StreamStateChange{EventName: event.StreamStart, ChannelName: "c", StreamID: "st-1"})
+	if err := good.CheckNames(); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(e *event.Envelope){
+		"id with U+0000":            func(e *event.Envelope) { e.ID = "a\x00" },
+		"source with a line break":  func(e *event.Envelope) { e.Source = "a\nb" },
+		"detail-type with U+0000":   func(e *event.Envelope) { e.DetailType = "plugin\x00complete" },
+		"about something no id":     func(e *event.Envelope) { e.Detail = []byte(`{"id":"a\u0000"}`) },
+		"about a channel of no id":  func(e *event.Envelope) { e.Detail = []byte(`{"video":{"channel":"a\u0000"}}`) },
+		"an id that is too long":    func(e *event.Envelope) { e.ID = strings.Repeat("x", 129) },
+		"a source that is too long": func(e *event.Envelope) { e.Source = strings.Repeat("x", 257) },
+	} {
+		e := good
+		change(&e)
+		if err := e.CheckNames(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"id":"1","source":"a","detail-type":"b","detail":{"id":"x"}}`))
 	f.Add([]byte(`{"id":"1","source":"a","detail-type":"b","detail":{"id":7}}`))

@@ -84,17 +84,50 @@ func (e *Engine) Forget(ctx context.Context, ids ...string) error {
 	if err := errors.Join(ctx.Err(), e.opened()); err != nil {
 		return err
 	}
-	if len(ids) == 0 {
-		return nil
+	if e.ready() != nil {
+		return e.remove(ctx, ids) // nothing runs
 	}
-	for _, id := range ids {
-		if e.ready() != nil {
-			break // nothing runs
+	for len(ids) > 0 {
+		for _, id := range ids {
+			if err := e.Cancel(ctx, id); err != nil && errs.CodeOf(err) != errs.NotFound {
+				return err
+			}
+			e.awaitRuns(ctx, id)
 		}
-		if err := e.Cancel(ctx, id); err != nil && errs.CodeOf(err) != errs.NotFound {
+		err := e.exclusively(ctx, func() (err error) {
+			ids, err = e.removeFinal(ctx, ids)
+			return err
+		})
+		if err != nil {
 			return err
 		}
-		e.awaitRuns(ctx, id)
+	}
+	return nil
+}
+
+// removeFinal removes flows but for those that were retried meanwhile and run
+// again, which it returns. The caller keeps everybody else from changing final ones.
+func (e *Engine) removeFinal(ctx context.Context, ids []string) (left []string, err error) {
+	rows, err := e.list(ctx, []dbos.ListWorkflowsOption{
+		dbos.WithFilterWorkflowIDs(ids...), dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false),
+	})
+	if err != nil {
+		return nil, err
+	}
+	var final []string
+	for _, row := range rows {
+		if row.Status.Final() {
+			final = append(final, row.ID)
+		} else {
+			left = append(left, row.ID)
+		}
+	}
+	return left, e.remove(ctx, final)
+}
+
+func (e *Engine) remove(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
 	}
 	dc, done := e.client(ctx)
 	defer done()

@@ -43,7 +43,7 @@ func (e *Engine) Prune(ctx context.Context) error {
 
 func (e *Engine) pruneSome(ctx context.Context, before time.Time, statuses []Status) (deleted int, err error) {
 	err = e.exclusively(ctx, func() error {
-		// Final flows change in RetryFrom alone, which waits meanwhile.
+		// Final flows change in RetryFrom and Forget alone, which wait meanwhile.
 		old, err := e.list(ctx, []dbos.ListWorkflowsOption{
 			dbos.WithFilterStatus(toDBOS(statuses...)...), dbos.WithFilterCompletedBefore(before),
 			dbos.WithFilterLimit(pruneBatch), dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false),

@@ -97,6 +97,7 @@ func apiConfig(version string) huma.Config {
 	// would put a $schema key into every answer.
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
 	cfg.CreateHooks = nil
+	cfg.Formats = formats()
 	return cfg
 }
 

@@ -87,6 +87,10 @@ func (g *Gateway) admit(c class, w http.ResponseWriter, r *http.Request) {
 	if c == apiCalls && !g.limit(w, r) {
 		return
 	}
+	if err := checkText(c, r); err != nil {
+		Fail(w, r, err)
+		return
+	}
 	ctx, err := g.identify(c, r)
 	if err != nil {
 		Fail(w, r, err)

@@ -194,9 +194,9 @@ func humaProblem(requestID string, status int, detail string, causes []error) *P
 		case errors.As(cause, &detailer):
 			// The value is not echoed: it may be a password.
 			d := detailer.ErrorDetail()
-			places = append(places, Place{Location: d.Location, Message: d.Message})
+			places = append(places, Place{Location: d.Location, Message: plain(d.Message)})
 		default:
-			places = append(places, Place{Message: cause.Error()})
+			places = append(places, Place{Message: plain(cause.Error())})
 		}
 	}
 	if detail == "validation failed" && len(places) > 0 {
@@ -205,5 +205,5 @@ func humaProblem(requestID string, status int, detail string, causes []error) *P
 			detail = places[0].Location + ": " + detail
 		}
 	}
-	return newProblem(status, codeOf(status), detail, requestID, places)
+	return newProblem(status, codeOf(status), plain(detail), requestID, places)
 }

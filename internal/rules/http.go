@@ -197,16 +197,13 @@ func (s *Service) testPattern(ctx context.Context, in *struct{ Body PatternTest 
 	if err := admin(ctx); err != nil {
 		return nil, err
 	}
-	var places []errs.Place
-	p, place := compile(in.Body.Pattern)
-	if place != nil {
-		places = append(places, *place)
-	}
+	p, err := pattern.CompileAt("body.pattern", in.Body.Pattern)
+	places := errs.PlacesOf(err)
 	e, err := pattern.Parse([]byte(in.Body.Event))
 	if err != nil {
 		places = append(places, errs.Place{Location: "body.event", Message: err.Error()})
 	}
-	if err := invalid(places); err != nil {
+	if err := errs.At(places...); err != nil {
 		return nil, err
 	}
 	return &patternOutput{PatternResult{p.Match(e)}}, nil

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
@@ -62,31 +61,11 @@ func (s *Service) checked(in RuleInput, has RuleTarget) (RuleInput, error) {
 	if in.MaxTries == 0 {
 		in.MaxTries = defaultTries
 	}
-	if _, place := compile(in.Pattern); place != nil {
-		places = append(places, *place)
-	}
+	_, err := pattern.CompileAt("body.pattern", in.Pattern)
+	places = append(places, errs.PlacesOf(err)...)
 	in.Target.Tag = strings.TrimSpace(in.Target.Tag)
 	if place := s.checkTarget(in.Target); place != nil && in.Target != has {
 		places = append(places, *place)
 	}
-	return in, invalid(places)
-}
-
-func invalid(places []errs.Place) error {
-	if len(places) == 0 {
-		return nil
-	}
-	return &errs.Error{Code: errs.Invalid, Message: places[0].Location + ": " + places[0].Message, Places: places}
-}
-
-// compile reads a pattern, or says where it is wrong.
-func compile(text string) (*pattern.Pattern, *errs.Place) {
-	p, err := pattern.Compile([]byte(text))
-	var wrong *pattern.Error
-	if errors.As(err, &wrong) {
-		return nil, &errs.Place{
-			Location: "body.pattern", Message: wrong.Reason, Line: wrong.Line, Column: wrong.Column, Path: wrong.Path,
-		}
-	}
-	return p, nil
+	return in, errs.At(places...)
 }

@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 )
@@ -60,14 +62,25 @@ func ParsePage(offset string, limit int) (Page, error) {
 	if offset == "" {
 		return p, nil
 	}
+	key, ok := parseKey(offset)
+	if !ok {
+		return p, errs.New(errs.Invalid, "offset is not a nextPage of this list: pass it on as it was answered")
+	}
+	p.After = key
+	return p, nil
+}
+
+// parseKey reads what Key.String has made, and nothing else. The id goes into a
+// query, and PostgreSQL takes no text that is not UTF-8 or has U+0000.
+func parseKey(offset string) (Key, bool) {
 	text, err := base64.RawURLEncoding.DecodeString(offset)
 	at, rowID, ok := strings.Cut(string(text), ".")
 	ms, numErr := strconv.ParseInt(at, 10, 64)
-	if err != nil || numErr != nil || !ok {
-		return p, errs.New(errs.Invalid, "offset is not a nextPage of this list: pass it on as it was answered")
+	key := Key{At: ms, ID: rowID}
+	if err != nil || numErr != nil || !ok || !utf8.ValidString(rowID) || strings.ContainsFunc(rowID, unicode.IsControl) {
+		return Key{}, false
 	}
-	p.After = Key{At: ms, ID: rowID}
-	return p, nil
+	return key, key.String() == offset
 }
 
 // ParsePageOldestFirst is ParsePage for a list whose oldest row comes first.

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/base64"
 	"testing"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
@@ -44,11 +45,17 @@ func TestOldestFirst(t *testing.T) {
 	}
 }
 
+func raw(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
 func TestParsePageRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		offset string
 		limit  int
-	}{{"", -1}, {"", 101}, {"!", 10}, {"eA", 10}, {"MQ", 10}} {
+	}{
+		{"", -1}, {"", 101}, {"!", 10}, {"eA", 10}, {"MQ", 10},
+		{raw("1.\x00"), 10}, {raw("1.\xff"), 10}, {raw("1.a\nb"), 10}, {raw("9223372036854775808.a"), 10}, {raw("+1.a"), 10}, {raw("01.a"), 10},
+		{"MS5hYp", 10}, // as MS5hYg, with other bits at its end
+	} {
 		if _, err := store.ParsePage(tt.offset, tt.limit); errs.CodeOf(err) != errs.Invalid {
 			t.Errorf("offset %q, limit %d: %v, want an invalid error", tt.offset, tt.limit, err)
 		}

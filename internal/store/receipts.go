@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
@@ -15,11 +16,15 @@ import (
 // news from new: the rows that say of something that it was deleted.
 const ReceiptsKept = 60 * 24 * time.Hour
 
+// consumerScope begins the scopes of consumers' receipts; those of flows begin with
+// "flow:".
+const consumerScope = "consumer:"
+
 // Once runs fn for the first delivery of an event to a consumer, in one
 // transaction with the receipt for it. For a second delivery it does nothing.
 func (db *DB) Once(ctx context.Context, consumer, eventID string, fn func(ctx context.Context, tx *Tx) error) error {
 	return db.Tx(ctx, func(ctx context.Context, tx *Tx) error {
-		first, err := tx.receipt(ctx, "consumer:"+consumer, eventID)
+		first, err := tx.receipt(ctx, consumerScope+consumer, eventID)
 		if err != nil || !first {
 			return err
 		}
@@ -116,12 +121,35 @@ func (tx *Tx) ForgetFlows(ctx context.Context, flowIDs ...string) error {
 // ForgetEvents forgets that consumers have heard these events: they count again
 // when they are said anew.
 func (tx *Tx) ForgetEvents(ctx context.Context, eventIDs ...string) error {
+	consumers, err := tx.consumers(ctx)
+	if err != nil {
+		return fmt.Errorf("reading which consumers have receipts: %w", err)
+	}
 	for _, eventID := range eventIDs {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM receipts WHERE name = $1 AND scope LIKE 'consumer:%'`, eventID); err != nil {
-			return fmt.Errorf("forgetting the receipts of the event %s: %w", eventID, err)
+		for _, scope := range consumers {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM receipts WHERE scope = $1 AND name = $2`, scope, eventID); err != nil {
+				return fmt.Errorf("forgetting the receipts of the event %s: %w", eventID, err)
+			}
 		}
 	}
 	return nil
+}
+
+// consumers returns the scopes of all consumers that have receipts. It jumps from
+// one to the next in the primary key, whose order has the scopes of consumers before
+// those of flows: an index by name alone would have to be written with each event.
+func (tx *Tx) consumers(ctx context.Context) ([]string, error) {
+	var scopes []string
+	for last := consumerScope; ; {
+		err := tx.QueryRowContext(ctx, `SELECT scope FROM receipts WHERE scope > $1 ORDER BY scope LIMIT 1`, last).Scan(&last)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && !strings.HasPrefix(last, consumerScope) {
+			return scopes, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		scopes = append(scopes, last)
+	}
 }
 
 // PruneReceipts forgets receipts older than age. It must be longer than the

@@ -170,7 +170,7 @@ func (s *Service) changeWith(ctx context.Context, e event.Envelope, id, channel 
 		if err != nil {
 			return err
 		}
-		v.StoredBytes = -1 // there may be other files now
+		v.StoredBytes = notMeasured() // there may be other files now
 		if err := save(ctx, tx, v); err != nil {
 			return err
 		}

@@ -142,18 +142,18 @@ SELECT id, channel, prefix, status, created_at, recorded, processed, mp4_key, th
 FROM videos WHERE id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(row_count);
 
 -- name: Unmeasured :many
-SELECT id, prefix, status, processed FROM videos
+SELECT id, prefix, stored_bytes FROM videos
 WHERE stored_bytes < 0 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%'
     AND id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(row_count);
 
 -- name: UnmeasuredOf :many
-SELECT id, prefix, status, processed FROM videos
+SELECT id, prefix, stored_bytes FROM videos
 WHERE channel = sqlc.arg(channel) AND stored_bytes < 0 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%' ORDER BY id LIMIT sqlc.arg(row_count);
 
 -- name: SetSize :exec
--- Not of a video that has got or lost files since it was looked at.
+-- Not of a video that may have got or lost files since it was looked at.
 UPDATE videos SET stored_bytes = sqlc.arg(stored_bytes)
-WHERE id = sqlc.arg(id) AND status = sqlc.arg(status) AND processed = sqlc.arg(processed) AND deleted_at = 0;
+WHERE id = sqlc.arg(id) AND stored_bytes = sqlc.arg(seen) AND deleted_at = 0;
 
 -- name: Retentions :many
 SELECT * FROM video_retention WHERE keep_days > 0 OR keep_bytes > 0 ORDER BY channel;

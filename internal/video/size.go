@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
@@ -49,6 +51,11 @@ func (s *Service) measureOf(ctx context.Context, channel string) error {
 	return errors.Join(failures...)
 }
 
+// notMeasured stands in the row for a size that is not known: a negative number,
+// and another one each time. By it a count that has begun before news of the video
+// came, and ends after it, is known to be void.
+func notMeasured() int64 { return -1 - rand.Int64N(math.MaxInt64) }
+
 func (s *Service) measure(ctx context.Context, v sqlc.UnmeasuredOfRow) error {
 	var bytes int64
 	for _, prefix := range prefixesOf(v.ID, v.Prefix) {
@@ -61,6 +68,6 @@ func (s *Service) measure(ctx context.Context, v sqlc.UnmeasuredOfRow) error {
 		}
 	}
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return sqlc.New(tx).SetSize(ctx, sqlc.SetSizeParams{StoredBytes: bytes, ID: v.ID, Status: v.Status, Processed: v.Processed})
+		return sqlc.New(tx).SetSize(ctx, sqlc.SetSizeParams{StoredBytes: bytes, ID: v.ID, Seen: v.StoredBytes})
 	})
 }

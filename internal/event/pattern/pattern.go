@@ -16,7 +16,10 @@ package pattern
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 )
 
 const (
@@ -42,6 +45,19 @@ func Compile(text []byte) (*Pattern, error) {
 		return nil, err
 	}
 	return &Pattern{root}, nil
+}
+
+// CompileAt is Compile for the text at a place of a request, such as body.pattern.
+// Errors are errs.Invalid with that place, and the one in the text.
+func CompileAt(location, text string) (*Pattern, error) {
+	p, err := Compile([]byte(text))
+	var wrong *Error
+	if errors.As(err, &wrong) {
+		return nil, &errs.Error{Code: errs.Invalid, Message: location + ": " + wrong.Error(), Places: []errs.Place{{
+			Location: location, Message: wrong.Reason, Line: wrong.Line, Column: wrong.Column, Path: wrong.Path,
+		}}}
+	}
+	return p, err
 }
 
 // Match says whether an event has what the pattern wants.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 )
 
 const event = `{
@@ -310,5 +312,21 @@ func BenchmarkThousandRules(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func TestCompileAt(t *testing.T) {
+	if p, err := CompileAt("body.pattern", `{"a":["b"]}`); p == nil || err != nil {
+		t.Errorf("%v, %v", p, err)
+	}
+	p, err := CompileAt("query.pattern", "{\n \"a\": \"b\"}")
+	place := errs.Place{Location: "query.pattern", Line: 2, Column: 7, Path: "a"}
+	places := errs.PlacesOf(err)
+	if p != nil || errs.CodeOf(err) != errs.Invalid || len(places) != 1 || !strings.HasPrefix(errs.MessageOf(err), "query.pattern: line 2, column 7, at a: ") {
+		t.Fatalf("%v, %v, %+v", p, err, places)
+	}
+	place.Message = places[0].Message
+	if places[0] != place || place.Message == "" {
+		t.Errorf("%+v, want %+v", places[0], place)
 	}
 }

@@ -1084,24 +1084,18 @@ func (q *Queries) SetRetention(ctx context.Context, arg SetRetentionParams) erro
 
 const setSize = `-- name: SetSize :exec
 UPDATE videos SET stored_bytes = $1
-WHERE id = $2 AND status = $3 AND processed = $4 AND deleted_at = 0
+WHERE id = $2 AND stored_bytes = $3 AND deleted_at = 0
 `
 
 type SetSizeParams struct {
 	StoredBytes int64
 	ID          string
-	Status      string
-	Processed   bool
+	Seen        int64
 }
 
-// Not of a video that has got or lost files since it was looked at.
+// Not of a video that may have got or lost files since it was looked at.
 func (q *Queries) SetSize(ctx context.Context, arg SetSizeParams) error {
-	_, err := q.db.ExecContext(ctx, setSize,
-		arg.StoredBytes,
-		arg.ID,
-		arg.Status,
-		arg.Processed,
-	)
+	_, err := q.db.ExecContext(ctx, setSize, arg.StoredBytes, arg.ID, arg.Seen)
 	return err
 }
 
@@ -1159,7 +1153,7 @@ func (q *Queries) TranscriptWords(ctx context.Context, videoID string) (string, 
 }
 
 const unmeasured = `-- name: Unmeasured :many
-SELECT id, prefix, status, processed FROM videos
+SELECT id, prefix, stored_bytes FROM videos
 WHERE stored_bytes < 0 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%'
     AND id > $1 ORDER BY id LIMIT $2
 `
@@ -1170,10 +1164,9 @@ type UnmeasuredParams struct {
 }
 
 type UnmeasuredRow struct {
-	ID        string
-	Prefix    string
-	Status    string
-	Processed bool
+	ID          string
+	Prefix      string
+	StoredBytes int64
 }
 
 func (q *Queries) Unmeasured(ctx context.Context, arg UnmeasuredParams) ([]UnmeasuredRow, error) {
@@ -1185,12 +1178,7 @@ func (q *Queries) Unmeasured(ctx context.Context, arg UnmeasuredParams) ([]Unmea
 	items := []UnmeasuredRow{}
 	for rows.Next() {
 		var i UnmeasuredRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Prefix,
-			&i.Status,
-			&i.Processed,
-		); err != nil {
+		if err := rows.Scan(&i.ID, &i.Prefix, &i.StoredBytes); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -1205,7 +1193,7 @@ func (q *Queries) Unmeasured(ctx context.Context, arg UnmeasuredParams) ([]Unmea
 }
 
 const unmeasuredOf = `-- name: UnmeasuredOf :many
-SELECT id, prefix, status, processed FROM videos
+SELECT id, prefix, stored_bytes FROM videos
 WHERE channel = $1 AND stored_bytes < 0 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%' ORDER BY id LIMIT $2
 `
 
@@ -1215,10 +1203,9 @@ type UnmeasuredOfParams struct {
 }
 
 type UnmeasuredOfRow struct {
-	ID        string
-	Prefix    string
-	Status    string
-	Processed bool
+	ID          string
+	Prefix      string
+	StoredBytes int64
 }
 
 func (q *Queries) UnmeasuredOf(ctx context.Context, arg UnmeasuredOfParams) ([]UnmeasuredOfRow, error) {
@@ -1230,12 +1217,7 @@ func (q *Queries) UnmeasuredOf(ctx context.Context, arg UnmeasuredOfParams) ([]U
 	items := []UnmeasuredOfRow{}
 	for rows.Next() {
 		var i UnmeasuredOfRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Prefix,
-			&i.Status,
-			&i.Processed,
-		); err != nil {
+		if err := rows.Scan(&i.ID, &i.Prefix, &i.StoredBytes); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -160,6 +160,7 @@ export class Broadcaster {
     this.startedAt = 0
     this.viewers = 0
     this.starved = false
+    this.#silence = new Silence()
     // Until the server has noticed that the page before is gone, it refuses.
     const until = Date.now() + (before?.waiting || before?.mine ? noticing : 0)
     for (;;) {
@@ -414,7 +415,7 @@ export class Broadcaster {
     this.#lock = (await navigator.wakeLock?.request('screen').catch(() => null)) ?? null
   }
 
-  readonly #silence = new Silence()
+  #silence = new Silence()
   #lastBytes = 0
   #lastAt = 0
 
@@ -437,10 +438,7 @@ export class Broadcaster {
     // A camera that the system or another program has taken away gives nothing to send.
     const camera = this.stream?.getVideoTracks()[0]
     if (this.phase !== 'live' || camera?.readyState !== 'live' || camera.muted) this.#silence.reset()
-    else if (this.#silence.tooLong(sent, Date.now())) {
-      this.#silence.reset()
-      void this.#reconnect(true)
-    }
+    else if (this.#silence.tooLong(sent, Date.now())) void this.#reconnect(true)
   }
 }
 

@@ -1,24 +1,58 @@
 // Notices a connection that stands and sends no picture. Chromium has been seen to
-// begin so on a busy computer, and to stay so; its sound goes on.
+// begin so on a busy computer, and to stay so; its sound goes on. A new connection
+// helps, or not: each one that is silent too is given longer.
 
-/** How long no byte of the picture may leave, in milliseconds. */
+/** How long no byte of the picture may leave, in milliseconds: at first, and at the most; chance adds to it. */
 const tolerated = 8_000
+const longest = 60_000
+/** How much longer than that it may be, as a part of it: studios that fell silent together do not come back together. */
+const spread = 0.25
 
 export class Silence {
   #bytes = -1
   #since = 0
+  /** Since when bytes leave again; 0 while none do. */
+  #flows = 0
+  /** How often it was silent for too long since it last sent for a while. */
+  #times = 0
+  #patience: number
+  readonly #random: () => number
+
+  /** @param random of 0 to 1, not 1 */
+  constructor(random: () => number = Math.random) {
+    this.#random = random
+    this.#patience = this.#draw()
+  }
 
   /** Takes how much of the picture was sent by now (Unix milliseconds), and says whether it has been silent for too long. */
   tooLong(bytes: number, now: number): boolean {
     if (bytes !== this.#bytes) {
+      if (this.#bytes >= 0) this.#flowed(now)
       this.#bytes = bytes
       this.#since = now
     }
-    return now - this.#since >= tolerated
+    if (now - this.#since < this.#patience) return false
+    this.#times++
+    this.#patience = this.#draw()
+    this.reset()
+    return true
   }
 
   /** Begins anew: there is another connection, or nothing to send just now. */
   reset(): void {
     this.#bytes = -1
+    this.#flows = 0
+  }
+
+  /** Some bytes are none: a connection that begins well and falls silent again and again is given longer, too. */
+  #flowed(now: number): void {
+    if (this.#flows === 0) this.#flows = this.#since
+    if (this.#times === 0 || now - this.#flows < tolerated) return
+    this.#times = 0
+    this.#patience = this.#draw()
+  }
+
+  #draw(): number {
+    return Math.min(longest, tolerated * 2 ** this.#times) * (1 + spread * this.#random())
   }
 }
