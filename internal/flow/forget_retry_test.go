@@ -103,9 +103,3 @@ func forgetWhileRetried(t *testing.T, e *Engine, hangs *atomic.Bool, inside *ato
 		t.Errorf("retrying what is forgotten: %v", err)
 	}
 }
-
-func (e *Engine) runs(id string) int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.active[id])
-}
