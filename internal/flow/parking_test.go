@@ -123,6 +123,7 @@ func TestCancelWaitsForWakes(t *testing.T) {
 		select {
 		case err := <-done:
 			t.Errorf("it did not wait: %v", err)
+			done <- err
 		case <-time.After(50 * time.Millisecond):
 		}
 		return nil
