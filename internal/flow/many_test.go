@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/signal"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -113,5 +114,62 @@ func TestNodeIsKilledAmongMany(t *testing.T) {
 	}
 	if n := count(`SELECT count(*) FROM counted WHERE node = 'b' AND flow LIKE 'from-a-%'`); n == 0 {
 		t.Error("node b has done nothing for node a")
+	}
+}
+
+// A thousand flows wait, are woken together and end.
+func TestManyParked(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, cfg flow.Config) {
+		const flows = 1000
+		ctx := t.Context()
+		cfg.Park = 50 * time.Millisecond
+		var p patient
+		e := parking(t, cfg, &p)
+		ids := make([]string, flows)
+		var starts sync.WaitGroup
+		queue := make(chan string)
+		for range 8 {
+			starts.Go(func() {
+				for id := range queue {
+					if err := flow.Run(ctx, e, "patient", id, 0); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		for n := range flows {
+			ids[n] = fmt.Sprint("f-", n)
+			queue <- ids[n]
+		}
+		close(queue)
+		starts.Wait()
+		for _, id := range ids {
+			p.waitsWithoutARun(t, e, id)
+		}
+		if sum, err := e.Summary(ctx); err != nil || len(sum.Counts) != 1 || sum.Counts[0].Flows != flows {
+			t.Errorf("summary %+v, %v", sum, err)
+		}
+		for _, id := range ids {
+			p.answer(e, id)
+		}
+		waitLong(t, "all end", func() bool {
+			sum, err := e.Summary(ctx)
+			return err == nil && len(sum.Counts) == 1 && sum.Counts[0] == flow.Count{Name: "patient", Status: flow.Done, Flows: flows}
+		})
+		for _, id := range ids {
+			if p.ran.of("before "+id) != 1 || p.ran.of("after "+id) != 1 {
+				t.Fatalf("%s ran %d and %d times", id, p.ran.of("before "+id), p.ran.of("after "+id))
+			}
+		}
+	})
+}
+
+func waitLong(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); !done(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("never: " + what)
+		}
 	}
 }

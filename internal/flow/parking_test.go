@@ -93,7 +93,7 @@ func TestWakeWaitsForTheRun(t *testing.T) {
 	if !x.park(w, time.Time{}) {
 		t.Fatal("it does not park")
 	}
-	x.interrupt(errParked)
+	_ = x.interrupt(errParked)
 	e.Wake("k")
 	time.Sleep(20 * time.Millisecond) // the owner of the wakes looks
 	if due := e.waits.due(); len(due) != 1 || due[0].id != "f" {
@@ -123,6 +123,7 @@ func TestCancelWaitsForWakes(t *testing.T) {
 		select {
 		case err := <-done:
 			t.Errorf("it did not wait: %v", err)
+			done <- err
 		case <-time.After(50 * time.Millisecond):
 		}
 		return nil

@@ -12,7 +12,7 @@ import (
 
 // What lifecycles cost that wait for a plugin that does not answer: memory for
 // each, and CPU in a second for all together. As many wait already when it begins,
-// so what a node keeps however many wait is not counted. Run it with -benchtime 1000x.
+// so what a node keeps however many wait is not counted. Run it with -benchtime 500x.
 func BenchmarkWaiting(b *testing.B) {
 	silent := pluginmanager.Options{Plugins: []pluginmanager.Plugin{{Manifest: pluginmanager.Manifest{Name: "silent", EventHook: "preValidate"}}}}
 	on(b, silent, func(b *testing.B, n *node) {
