@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
@@ -105,6 +107,30 @@ func TestDeletedVideo(t *testing.T) {
 		if now := n.said(t); len(now) != said {
 			t.Errorf("said %s", now[len(now)-1].DetailType)
 		}
+	})
+}
+
+// A video is deleted between the question whether it is and the commit of its job.
+func TestDeletedMeanwhile(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		n := open(t, p, postprocess.Config{}, nil)
+		var once sync.Once
+		var deleting sync.WaitGroup
+		n.asked = func(stream string) {
+			once.Do(func() {
+				done := make(chan struct{})
+				deleting.Go(func() { defer close(done); n.deleted(t, stream) })
+				select { // it waits for the transaction, which waits here
+				case <-done:
+				case <-time.After(200 * time.Millisecond):
+				}
+			})
+		}
+		n.start(t)
+		stream := streamID()
+		n.mustHear(t, ended(stream))
+		deleting.Wait()
+		n.wantNothing(t, stream)
 	})
 }
 

@@ -60,6 +60,8 @@ type node struct {
 
 	mu     sync.Mutex
 	pushed []string // live messages: subject and text
+
+	asked func(stream string) // when somebody has asked whether it is deleted; nil: nothing
 }
 
 // PublishLive notes what is pushed to pages.
@@ -96,6 +98,9 @@ func (v videos) MayChange(ctx context.Context, id string) error {
 // Deleted says whether the test has deleted a video.
 func (v videos) Deleted(_ context.Context, id string) (bool, error) {
 	_, deleted := v.n.gone.Load(id)
+	if v.n.asked != nil {
+		v.n.asked(id)
+	}
 	return deleted, nil
 }
 
