@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/blob"
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
 )
 
 // group is all objects below one prefix.
@@ -19,6 +21,25 @@ type group struct {
 	objects        int
 	bytes          int64
 	newest         time.Time
+	segment        bool     // one of a recording is there
+	files          []string // of a video, those directly below the prefix
+}
+
+// note remembers of an object what comparing asks for, so that nothing is listed
+// or opened a second time where all is well.
+func (g *group) note(o blob.Info) {
+	g.objects++
+	g.bytes += o.Size
+	if o.ModTime.After(g.newest) {
+		g.newest = o.ModTime
+	}
+	rest := strings.TrimPrefix(o.Key, g.prefix)
+	switch {
+	case g.channel != "":
+		g.segment = g.segment || recorder.IsSegment(rest)
+	case g.video != "" && !strings.Contains(rest, "/"):
+		g.files = append(g.files, rest)
+	}
 }
 
 // groupOf says by an object's key to which group it belongs: recordings lie below
@@ -49,11 +70,7 @@ func (c *checker) walk(ctx context.Context, report *Report) error {
 			known = &g
 			c.groups[g.prefix] = known
 		}
-		known.objects++
-		known.bytes += o.Size
-		if o.ModTime.After(known.newest) {
-			known.newest = o.ModTime
-		}
+		known.note(o)
 		report.Objects++
 		report.Bytes += o.Size
 		if report.Objects%10_000 == 0 {
@@ -61,6 +78,36 @@ func (c *checker) walk(ctx context.Context, report *Report) error {
 		}
 		return nil
 	})
+}
+
+// whole returns nil when there is a segment of a recording. Where the walk has seen
+// none, it is looked for once more. Errors: errs.NotFound without any.
+func (c *checker) whole(ctx context.Context, channel, stream string) error {
+	if g := c.groups[recorder.Prefix(channel, stream)+"/"]; g != nil && g.segment {
+		return nil
+	}
+	_, err := c.needs.Streams.Whole(ctx, channel, stream)
+	return err
+}
+
+// missing says whether an object that should be there is not: neither was when all
+// were looked at, nor is now.
+func (c *checker) missing(ctx context.Context, key string) (bool, error) {
+	if key == "" {
+		return false, nil
+	}
+	g := groupOf(key)
+	if known := c.groups[g.prefix]; known != nil && slices.Contains(known.files, strings.TrimPrefix(key, g.prefix)) {
+		return false, nil
+	}
+	o, err := c.needs.Objects.Open(ctx, key)
+	switch {
+	case errs.CodeOf(err) == errs.NotFound:
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("looking for %s: %w", key, err)
+	}
+	return false, o.Close()
 }
 
 // checkObjects finds objects without an owner.
@@ -109,7 +156,7 @@ func (c *checker) checkObjects(ctx context.Context) error {
 // so it is never deleted: it becomes a video, for its owner to publish. Errors:
 // that it cannot be looked at, which says nothing of it.
 func (c *checker) lostRecording(ctx context.Context, f Finding, g group) (Finding, error) {
-	_, err := c.needs.Streams.Whole(ctx, g.channel, g.video)
+	err := c.whole(ctx, g.channel, g.video)
 	switch {
 	case errs.CodeOf(err) == errs.NotFound:
 		f.Kind, f.What = OrphanObjects, "No video of this id is known, and without a segment it cannot become one."

@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
@@ -33,7 +32,7 @@ func (c *checker) checkVideos(ctx context.Context) error {
 
 func (c *checker) checkVideo(ctx context.Context, e video.Entry) error {
 	whole := true
-	if _, err := c.needs.Streams.Whole(ctx, e.Channel, e.ID); err != nil {
+	if err := c.whole(ctx, e.Channel, e.ID); err != nil {
 		if errs.CodeOf(err) != errs.NotFound {
 			return err
 		}
@@ -70,21 +69,6 @@ func (c *checker) checkVideo(ctx context.Context, e video.Entry) error {
 		c.add(f)
 	}
 	return err
-}
-
-// missing says whether an object that should be there is not.
-func (c *checker) missing(ctx context.Context, key string) (bool, error) {
-	if key == "" {
-		return false, nil
-	}
-	o, err := c.needs.Objects.Open(ctx, key)
-	switch {
-	case errs.CodeOf(err) == errs.NotFound:
-		return true, nil
-	case err != nil:
-		return false, fmt.Errorf("looking for %s: %w", key, err)
-	}
-	return false, o.Close()
 }
 
 // process lets the files of a video be made (again).

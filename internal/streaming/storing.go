@@ -55,7 +55,7 @@ func (s *Service) settle(ctx context.Context, channel, id string) error {
 		return err
 	}
 	sum := rec.Summary()
-	if !rec.HasMedia() {
+	if sum.Segments == 0 {
 		if err := s.removeRemains(ctx, prefix); err != nil {
 			s.waits(id)
 			return err

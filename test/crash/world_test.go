@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,7 +25,6 @@ import (
 
 const (
 	pluginName   = "crash_plugin"
-	pluginSecret = "a-secret-of-sixteen-or-more"
 	broadcasters = 4
 	// window is the node's reconnect window: broadcasts that a kill has cut off
 	// end soon.
@@ -94,17 +92,12 @@ func newWorld(t *testing.T, db store.Config, dir string, s uint64) *world {
 	if w.whip, err = streamtest.MakeClip(t.Context(), streamtest.Picture{Width: 160, Height: 90, Bitrate: 100_000, KeyEvery: 15}, 1); err != nil {
 		t.Fatal(err)
 	}
-	manifest := filepath.Join(t.TempDir(), "plugin.json")
-	text := fmt.Sprintf(`{"name":%q,"description":"finds everything valid","eventHook":"preValidate"}`, pluginName)
-	if err := os.WriteFile(manifest, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	bus := harness.FreeAddress(t)
-	w.node = harness.New(t,
-		"--rtmp", w.rtmp, "--bus-listen", bus, "--plugins", manifest+"="+pluginSecret,
+	plugin := harness.NewOutside(t, pluginName, "preValidate")
+	w.node = harness.New(t, append(plugin.Flags(),
+		"--rtmp", w.rtmp,
 		"--rules-allow-networks", "127.0.0.1/32", "--streaming-reconnect-window", window.String(),
 		"--streaming-transcode-cores", "0.01", "--streaming-thumbnail-every", "0s", // the codecs are not what is tested
-	)
+	)...)
 	if dir != "" {
 		w.node.Dir = dir
 	}
@@ -117,7 +110,7 @@ func newWorld(t *testing.T, db store.Config, dir string, s uint64) *world {
 	w.env = w.node.Env
 	w.start("")
 	w.populate()
-	w.runPlugin(bus)
+	plugin.Run(w.judge())
 	return w
 }
 
@@ -219,22 +212,6 @@ func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
 		w.heard[key] = h
 	}
 	h.messages[r.Header.Get("webhook-id")]++
-}
-
-// runPlugin answers over the bus, whenever there is one.
-func (w *world) runPlugin(bus string) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		for ctx.Err() == nil {
-			_ = sdk.Serve(ctx, sdk.Options{URL: "nats://" + bus, Name: pluginName, Secret: pluginSecret}, w.judge())
-			select { // its supervisor starts it again
-			case <-time.After(50 * time.Millisecond):
-			case <-ctx.Done():
-			}
-		}
-	})
-	w.t.Cleanup(func() { cancel(); running.Wait() })
 }
 
 func (w *world) judge() sdk.Handler {

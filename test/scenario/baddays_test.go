@@ -96,10 +96,7 @@ type patient struct {
 	stop   func()
 }
 
-const (
-	patientName  = "patient_plugin"
-	pluginSecret = "a-secret-of-sixteen-or-more"
-)
+const patientName = "patient_plugin"
 
 // startPatient runs the plugin, and returns a node that knows it and has not
 // been started.
@@ -115,25 +112,9 @@ func startPatient(t *testing.T) (*harness.Node, *patient) {
 // has not been started.
 func outside(t *testing.T, name, hook string, h sdk.Handler) (n *harness.Node, stop func()) {
 	t.Helper()
-	manifest := filepath.Join(t.TempDir(), "plugin.json")
-	text := fmt.Sprintf(`{"name":%q,"description":"waits","eventHook":%q}`, name, hook)
-	if err := os.WriteFile(manifest, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	addr := harness.FreeAddress(t)
-	n = harness.New(t, "--bus-listen", addr, "--plugins", manifest+"="+pluginSecret)
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		// A plugin's supervisor starts it again, as here the loop does.
-		for ctx.Err() == nil {
-			_ = sdk.Serve(ctx, sdk.Options{URL: "nats://" + addr, Name: name, Secret: pluginSecret}, h)
-			time.Sleep(50 * time.Millisecond)
-		}
-	})
-	stop = sync.OnceFunc(func() { cancel(); running.Wait() })
-	t.Cleanup(stop)
-	return n, stop
+	plugin := harness.NewOutside(t, name, hook)
+	n = harness.New(t, plugin.Flags()...)
+	return n, plugin.Run(h)
 }
 
 func (p *patient) describe(ctx context.Context, in sdk.Invocation) (any, error) {

@@ -111,11 +111,6 @@ func (r Recording) Summary() Summary {
 	return sum
 }
 
-// HasMedia says whether any segment is stored, of whatever rung.
-func (r Recording) HasMedia() bool {
-	return slices.ContainsFunc(r.Rungs, func(rung RungRecording) bool { return len(rung.Segments) > 0 })
-}
-
 // EndMS returns the wall clock of the end of the last segment, ms since 1970.
 func (r Recording) EndMS() int64 {
 	var end int64

@@ -104,4 +104,11 @@ func IsMedia(name string) bool {
 	return n.segment.MatchString(name) || n.init.MatchString(name)
 }
 
+// IsSegment says whether a key below a recording's prefix, rung/name, is that of a
+// segment.
+func IsSegment(key string) bool {
+	rung, name, ok := strings.Cut(key, "/")
+	return ok && rung != "" && newNames().segment.MatchString(name)
+}
+
 func join(prefix, rung, name string) string { return path.Join(prefix, rung, name) }
