@@ -37,7 +37,7 @@ func File(fill func(path string) error) func(t testing.TB, path string) {
 		if _, err := os.Stat(path + "-wal"); err == nil {
 			return nil, errors.New("the file was not closed: its log is still there")
 		}
-		return os.ReadFile(path) //nolint:gosec // its own
+		return os.ReadFile(path)
 	})
 	return func(t testing.TB, path string) {
 		t.Helper()
@@ -117,7 +117,7 @@ var sources = sync.OnceValue(func() string {
 		if err != nil || d.IsDir() || ext != ".sql" && ext != ".sum" && (ext != ".go" || strings.HasSuffix(path, "_test.go")) {
 			return err
 		}
-		text, err := os.ReadFile(path) //nolint:gosec // of this module
+		text, err := os.ReadFile(path)
 		if err == nil {
 			_, _ = fmt.Fprintf(sum, "%s %d\n%s", filepath.Base(path), len(text), text)
 		}
