@@ -17,7 +17,7 @@ FUZZTIME ?= 20s
 # not watch; asking it about each access takes a third of the time. The linter has
 # vetted the tests, and nobody debugs these binaries.
 GOTEST   := go test -race -gcflags='modernc.org/sqlite/lib=-race=false -d=checkptr=0' -vet=off -ldflags='-s -w' -timeout 12m
-SCENARIO := go test -count 1 -p 2 -timeout 12m
+SCENARIO := go test -count 1 -p 2 -parallel 3 -timeout 12m
 
 step = @printf '\n==> %s\n'
 
@@ -155,6 +155,11 @@ e2e: setup-test build test/e2e/node_modules/.installed e2e-alone ## Test the who
 e2e-alone:
 	$(step) 'testing the whole path in a browser'
 	cd test/e2e && E2E_BINARY=$(CURDIR)/$(BINARY) npm test --silent
+
+.PHONY: lives
+lives: setup-test ## Deliver whole lives in all orders that the tests have; make test does a fourth.
+	@status=0; go test -count 1 -run 'LivesInAnyOrder$$' $$(go list ./internal/...) || status=$$?; \
+		go run ./internal/store/storetest/stop; exit $$status
 
 .PHONY: bench
 bench: setup-build ## Run the benchmarks.
