@@ -156,11 +156,6 @@ e2e-alone:
 	$(step) 'testing the whole path in a browser'
 	cd test/e2e && E2E_BINARY=$(CURDIR)/$(BINARY) npm test --silent
 
-.PHONY: lives
-lives: setup-test ## Deliver whole lives in all orders that the tests have; make test does a fourth.
-	@status=0; go test -count 1 -run 'LivesInAnyOrder$$' $$(go list ./internal/...) || status=$$?; \
-		go run ./internal/store/storetest/stop; exit $$status
-
 .PHONY: bench
 bench: setup-build ## Run the benchmarks.
 	go test -run '^$$' -bench . -benchmem ./...
