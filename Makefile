@@ -119,7 +119,7 @@ LONGEST := $(addprefix ./internal/,postprocess video rules flow pluginmanager ar
 
 .PHONY: go-test
 go-test: setup-build
-	$(step) 'testing: $(GOTEST)'
+	$(step) 'testing the packages, with the race detector'
 	@status=0; \
 		$(GOTEST) -p 3 $(LONGEST) $$(go list ./... | grep -v -e /test/ -e '$(REAL_TIME)') || status=$$?; \
 		$(GOTEST) -p 1 $$(go list ./... | grep -e '$(REAL_TIME)') || status=$$?; \
