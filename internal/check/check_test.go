@@ -19,6 +19,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/event/eventtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
+	"github.com/serverlessvideo/serverlessvideo/internal/flow/flowtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/history"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager"
@@ -65,7 +66,9 @@ func newFixture(t *testing.T, db *store.DB) *fixture {
 		t.Fatal(err)
 	}
 	// The flows are on SQLite in any case: how they are kept has its own tests.
-	f.flows, err = flow.Open(context.Background(), flow.Config{Path: filepath.Join(t.TempDir(), "flow.db"), NodeID: "n1", Logger: log})
+	path := filepath.Join(t.TempDir(), "flow.db")
+	flowtest.File(t, path)
+	f.flows, err = flow.Open(context.Background(), flow.Config{Path: path, NodeID: "n1", Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}

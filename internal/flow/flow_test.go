@@ -18,6 +18,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
+	"github.com/serverlessvideo/serverlessvideo/internal/flow/flowtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
 )
 
@@ -33,11 +34,13 @@ func TestMain(m *testing.M) {
 func each(t *testing.T, test func(t *testing.T, cfg flow.Config)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		test(t, flow.Config{Path: filepath.Join(t.TempDir(), "flow %?.db"), NodeID: "node-a", Logger: logger(t)})
+		path := filepath.Join(t.TempDir(), "flow %?.db")
+		flowtest.File(t, path)
+		test(t, flow.Config{Path: path, NodeID: "node-a", Logger: logger(t)})
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		test(t, flow.Config{URL: storetest.PostgresURL(t), NodeID: "node-a", Logger: logger(t)})
+		test(t, flow.Config{URL: flowtest.Database(t), NodeID: "node-a", Logger: logger(t)})
 	})
 }
 
@@ -403,6 +406,31 @@ func TestDatabaseRefusesARecord(t *testing.T) {
 	})
 }
 
+// TestEmptyDatabase: the engine makes its tables where there are none, and finds
+// them the next time.
+func TestEmptyDatabase(t *testing.T) {
+	for name, cfg := range map[string]flow.Config{
+		"sqlite":   {Path: filepath.Join(t.TempDir(), "flow.db"), NodeID: "n"},
+		"postgres": {URL: storetest.PostgresURL(t), NodeID: "n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg.Logger = logger(t)
+			for _, id := range []string{"first", "second"} {
+				e := open(t, cfg)
+				flow.Register(e, "work", func(flow.Context, int) (int, error) { return 7, nil })
+				start(t, e)
+				if err := flow.Run(t.Context(), e, "work", id, 0); err != nil {
+					t.Fatal(err)
+				}
+				waitStatus(t, e, "first", flow.Done)
+				waitStatus(t, e, id, flow.Done)
+				shutdown(t, e)
+			}
+		})
+	}
+}
+
 func TestOpenRejects(t *testing.T) {
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "flow.db")
@@ -426,5 +454,3 @@ func decode[T any](t *testing.T, raw json.RawMessage) T {
 	}
 	return v
 }
-
-func postgresURL(t *testing.T) string { t.Helper(); return storetest.PostgresURL(t) }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
+	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
 )
 
 const (
@@ -67,7 +68,7 @@ func (p plan) runMany() error {
 // both began, and every step has counted once.
 func TestNodeIsKilledAmongMany(t *testing.T) {
 	t.Parallel()
-	url := postgresURL(t)
+	url := storetest.PostgresURL(t)
 	db, err := store.Open(t.Context(), store.Config{URL: url})
 	if err != nil {
 		t.Fatal(err)

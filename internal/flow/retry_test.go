@@ -11,6 +11,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
+	"github.com/serverlessvideo/serverlessvideo/internal/flow/flowtest"
 )
 
 // trip is a flow of three steps, of which one can be told to fail or to hang.
@@ -144,9 +145,10 @@ func fresh(t *testing.T, cfg flow.Config) flow.Config {
 	t.Helper()
 	if cfg.URL == "" {
 		cfg.Path = t.TempDir() + "/flow.db"
+		flowtest.File(t, cfg.Path)
 		return cfg
 	}
-	cfg.URL = postgresURL(t)
+	cfg.URL = flowtest.Database(t)
 	return cfg
 }
 

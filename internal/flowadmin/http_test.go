@@ -16,12 +16,12 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
+	"github.com/serverlessvideo/serverlessvideo/internal/flow/flowtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/flowadmin"
 	"github.com/serverlessvideo/serverlessvideo/internal/gateway"
 	"github.com/serverlessvideo/serverlessvideo/internal/gateway/apitest"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
-	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -84,9 +84,9 @@ type rig struct {
 }
 
 func each(t *testing.T, test func(t *testing.T, r *rig)) {
-	storetest.EachConfig(t, func(t *testing.T, cfg store.Config) {
+	flowtest.Each(t, func(t *testing.T, cfg store.Config, dir string) {
 		engine, err := flow.Open(context.Background(), flow.Config{
-			Path: filepath.Join(t.TempDir(), "flow.db"), URL: cfg.URL, NodeID: "node-1", PollInterval: 20 * time.Millisecond,
+			Path: filepath.Join(dir, "flow.db"), URL: cfg.URL, NodeID: "node-1", PollInterval: 20 * time.Millisecond,
 			Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {

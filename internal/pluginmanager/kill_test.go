@@ -22,6 +22,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/bus"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
+	"github.com/serverlessvideo/serverlessvideo/internal/flow/flowtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
@@ -215,8 +216,7 @@ func (k *killer) count(query string) int {
 // nothing is said twice.
 func TestKilledInMidLifecycle(t *testing.T) {
 	const videos, kills = 5, 4
-	storetest.EachConfig(t, func(t *testing.T, cfg store.Config) {
-		dir := t.TempDir()
+	flowtest.Each(t, func(t *testing.T, cfg store.Config, dir string) {
 		k := &killer{t: t, cfg: nodeConfig{Dir: dir, Store: cfg}, db: storetest.Open(t, cfg)}
 		k.onBus(func(b *bus.Bus) {
 			for i := range videos {

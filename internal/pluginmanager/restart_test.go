@@ -16,6 +16,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
+	"github.com/serverlessvideo/serverlessvideo/internal/flow/flowtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
@@ -146,7 +147,9 @@ func TestNewRefuses(t *testing.T) {
 		"not between 0.001 and 900": plugin("a", "preValidate", -time.Second),
 		`two plugins "a"`:           twice,
 	} {
-		engine, err := flow.Open(t.Context(), flow.Config{Path: t.TempDir() + "/flow.db", NodeID: "n"})
+		path := t.TempDir() + "/flow.db"
+		flowtest.File(t, path)
+		engine, err := flow.Open(t.Context(), flow.Config{Path: path, NodeID: "n"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
+	"github.com/serverlessvideo/serverlessvideo/internal/flow/flowtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/store/storetest"
@@ -60,8 +61,8 @@ type rig struct {
 	stopNow     func()
 }
 
-func newRig(t *testing.T, cfg store.Config) *rig {
-	r := &rig{t: t, cfg: cfg, flows: t.TempDir(), scripts: map[string]script{}}
+func newRig(t *testing.T, cfg store.Config, dir string) *rig {
+	r := &rig{t: t, cfg: cfg, flows: dir, scripts: map[string]script{}}
 	t.Cleanup(r.stop)
 	return r
 }
@@ -69,7 +70,10 @@ func newRig(t *testing.T, cfg store.Config) *rig {
 // each runs a test on both databases, each fresh.
 func each(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
-	storetest.EachConfig(t, func(t *testing.T, cfg store.Config) { test(t, newRig(t, cfg)) })
+	flowtest.Each(t, func(t *testing.T, cfg store.Config, dir string) {
+		cfg.Schemas = storetest.Schemas()
+		test(t, newRig(t, cfg, dir))
+	})
 }
 
 // testCase is a test that may share its databases with others: making one for the

@@ -18,6 +18,7 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
+	"github.com/serverlessvideo/serverlessvideo/internal/flow/flowtest"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/postprocess"
@@ -41,9 +42,9 @@ type place struct {
 
 func eachPlace(t *testing.T, test func(t *testing.T, p place)) {
 	t.Helper()
-	storetest.EachConfig(t, func(t *testing.T, cfg store.Config) {
+	flowtest.Each(t, func(t *testing.T, cfg store.Config, dir string) {
 		t.Parallel()
-		test(t, place{cfg, t.TempDir()})
+		test(t, place{cfg, dir})
 	})
 }
 
@@ -107,7 +108,9 @@ func (v videos) Deleted(_ context.Context, id string) (bool, error) {
 // open composes a node that does not run yet. remux may wrap the real remuxer.
 func (p place) open(log *slog.Logger, cfg postprocess.Config, remux func(postprocess.Remuxer) postprocess.Remuxer) (*node, error) {
 	ctx := context.Background()
-	db, err := store.Open(ctx, p.Store)
+	database := p.Store
+	database.Schemas = storetest.Schemas()
+	db, err := store.Open(ctx, database)
 	if err != nil {
 		return nil, err
 	}

@@ -280,7 +280,7 @@ func TestStepReturnsTheStoredResult(t *testing.T) {
 }
 
 func TestReopenFindsTheTables(t *testing.T) {
-	storetest.EachConfig(t, func(t *testing.T, cfg store.Config) {
+	storetest.EachEmpty(t, func(t *testing.T, cfg store.Config) {
 		ctx := context.Background()
 		first, err := store.Open(ctx, cfg)
 		if err != nil {

@@ -194,12 +194,17 @@ step('the time line shows the picture of the moment under the pointer', async ()
 
 noErrors()
 
-/** Moves the pointer to a part of the time line, and returns what is shown there once it is seen. */
+/** Moves the pointer to a part of the time line, and returns what is shown of that moment once it is seen. */
 async function previewAt({ page }, part) {
   await page.locator('media-controller').hover()
   const line = await page.locator('media-time-range').boundingBox()
   await page.mouse.move(line.x + line.width * part, line.y + line.height / 2, { steps: 3 })
-  const preview = await page.waitForFunction(() => {
+  const preview = await page.waitForFunction((part) => {
+    const display = document.querySelector('media-preview-time-display')
+    const time = display.textContent.trim() || display.shadowRoot.textContent.trim().split(/\s/).at(-1)
+    const { duration } = document.querySelector('video')
+    const moment = time.split(':').reduce((all, one) => 60 * all + Number(one), 0)
+    if (!(Math.abs(moment - part * duration) < duration / 10)) return null // where the pointer was before
     const thumbnail = document.querySelector('media-preview-thumbnail')
     const picture = thumbnail.shadowRoot.querySelector('img')
     const { visibility, opacity } = getComputedStyle(thumbnail)
@@ -213,10 +218,9 @@ async function previewAt({ page }, part) {
     for (let i = 0; i < data.length; i += 4) colours.add(((data[i] >> 4) << 8) | ((data[i + 1] >> 4) << 4) | (data[i + 2] >> 4))
     const { width, height } = thumbnail.getBoundingClientRect()
     return {
-      image: picture.src, coords: `${x} ${y} ${w} ${h}`, width, height, colours: colours.size,
-      time: document.querySelector('media-preview-time-display').textContent.trim() || document.querySelector('media-preview-time-display').shadowRoot.textContent.trim().split(/\s/).at(-1),
+      image: picture.src, coords: `${x} ${y} ${w} ${h}`, width, height, colours: colours.size, time,
     }
-  })
+  }, part)
   return preview.jsonValue()
 }
 

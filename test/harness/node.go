@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -253,26 +254,35 @@ func Eventually(t testing.TB, what string, try func() error) {
 // FreeAddress returns a loopback address whose TCP port nobody uses now.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return free(t, func(addr string) (io.Closer, error) { return net.Listen("tcp", addr) })
 }
 
 func freeUDPPort(t testing.TB) string {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	_, port, err := net.SplitHostPort(c.LocalAddr().String())
+	addr := free(t, func(addr string) (io.Closer, error) { return net.ListenPacket("udp", addr) })
+	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return port
+}
+
+// free looks for a loopback address that can be listened on. It is below the ports
+// that systems give to connections, of which other tests make many: one could have
+// it while the node is down between two starts.
+func free(t testing.TB, listen func(addr string) (io.Closer, error)) string {
+	t.Helper()
+	var err error
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.N(20_000))
+		var l io.Closer
+		if l, err = listen(addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
+	}
+	t.Fatalf("no port is free: %v", err)
+	return ""
 }
 
 // Binary returns the program: the one that TEST_BINARY names,

@@ -24,6 +24,7 @@ import (
 // TestKilledWhileLive: when the publisher does not come back the recording ends
 // at the last stored segment and the video is published.
 func TestKilledWhileLive(t *testing.T) {
+	t.Parallel()
 	n := harness.Start(t, "--streaming-reconnect-window", "3s")
 	u := n.AddUser("killed@example.com", "broadcaster")
 	p := publish(t, n, u, 0)
@@ -72,6 +73,7 @@ func segments(t *testing.T, n *harness.Node, u harness.User, id string) int {
 // TestPublisherVanishes: nobody says goodbye; after 10 s without media the
 // stream ends by itself and is published.
 func TestPublisherVanishes(t *testing.T) {
+	t.Parallel()
 	n := harness.Start(t, "--streaming-reconnect-window", "5s")
 	u := n.AddUser("vanishes@example.com", "broadcaster")
 	p := publish(t, n, u, 12*time.Second)
@@ -140,6 +142,7 @@ func (p *patient) wait(t *testing.T) {
 // TestLifecycleIsInterrupted: the lifecycle goes on after a kill and after a
 // clean stop, and every effect counts once.
 func TestLifecycleIsInterrupted(t *testing.T) {
+	t.Parallel()
 	for name, interrupt := range map[string]func(*testing.T, *harness.Node){
 		"killed": func(_ *testing.T, n *harness.Node) { n.Kill() },
 		"stopped": func(t *testing.T, n *harness.Node) {
@@ -191,6 +194,7 @@ func TestLifecycleIsInterrupted(t *testing.T) {
 // ffmpeg makes the thumbnail, leaves no ffmpeg behind and the work goes on after
 // the next start.
 func TestStoppedWhileProcessing(t *testing.T) {
+	t.Parallel()
 	real, err := exec.LookPath("ffmpeg")
 	if err != nil {
 		t.Fatal(err)
@@ -240,6 +244,7 @@ func TestStoppedWhileProcessing(t *testing.T) {
 // TestWithoutFFmpeg: all but the thumbnail works, and the history says why there
 // is none.
 func TestWithoutFFmpeg(t *testing.T) {
+	t.Parallel()
 	if _, err := clip(); err != nil { // the test itself needs it
 		t.Fatal(err)
 	}
@@ -266,6 +271,7 @@ func TestWithoutFFmpeg(t *testing.T) {
 
 // TestWrongIngest: each wrong request gets its own answer, and the node goes on.
 func TestWrongIngest(t *testing.T) {
+	t.Parallel()
 	n := harness.Start(t)
 	u := n.AddUser("wrong@example.com", "broadcaster")
 	c, err := clip()

@@ -33,6 +33,7 @@ const pluginFiles = 1500
 // after that. When it has come back, nothing of them is left: no row, no object, no
 // flow, in no service.
 func TestDeletedAndKilled(t *testing.T) {
+	t.Parallel()
 	n := harness.Start(t)
 	var owners []harness.User
 	for i := range 4 {
@@ -101,6 +102,7 @@ func TestDeletedAndKilled(t *testing.T) {
 // TestCheckBringsBack loses a video's row and another one's files, and lets the
 // check command bring back both.
 func TestCheckBringsBack(t *testing.T) {
+	t.Parallel()
 	n := harness.Start(t)
 	var ids [2]string
 	var owners [2]harness.User

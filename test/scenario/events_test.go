@@ -22,6 +22,7 @@ import (
 // the account to the deletion: every one keeps its schema, and the examples in
 // docs/events.md are what is said. `make examples` makes them of this.
 func TestEventsOfALife(t *testing.T) {
+	t.Parallel()
 	manifest := filepath.Join(t.TempDir(), "plugin.json")
 	silent := `{"name":"silent_plugin","description":"Never answers.","eventHook":"postMetadata","time_limit":1}`
 	if err := os.WriteFile(manifest, []byte(silent), 0o600); err != nil {

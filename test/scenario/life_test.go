@@ -112,6 +112,7 @@ func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 // TestLifeOfAVideo follows a broadcast from the first packet to the published
 // video, as the contract tells it.
 func TestLifeOfAVideo(t *testing.T) {
+	t.Parallel()
 	n := harness.Start(t)
 	u := n.AddUser("life@example.com", "broadcaster")
 	owner, all := n.SignIn(u), n.Anonymous()
@@ -210,6 +211,7 @@ func checkHistory(t *testing.T, entries []harness.Entry) {
 // TestShortVideoIsInvalid: the built-in validator keeps out what is too short,
 // and only the owner learns of it.
 func TestShortVideoIsInvalid(t *testing.T) {
+	t.Parallel()
 	n := harness.Start(t)
 	u := n.AddUser("short@example.com", "broadcaster")
 	p := publish(t, n, u, 4*time.Second)

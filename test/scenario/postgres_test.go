@@ -14,6 +14,7 @@ import (
 // TestNodeOnPostgreSQL: a video lives as it does on SQLite, over a kill too, and
 // another node is kept away from the database.
 func TestNodeOnPostgreSQL(t *testing.T) {
+	t.Parallel()
 	database := storetest.PostgresURL(t)
 	n := harness.New(t)
 	n.UseDatabase(database)

@@ -50,6 +50,7 @@ func delivered(t *testing.T, admin *harness.Client, ruleID string) {
 // which is still busy with it when the node is killed, and another tags the video
 // that will come of it.
 func TestRuleTargets(t *testing.T) {
+	t.Parallel()
 	asked, finish := make(chan sdk.Delivery, 1), make(chan struct{})
 	var mu sync.Mutex
 	took := map[string]int{}

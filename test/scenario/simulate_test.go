@@ -207,6 +207,7 @@ func (s *simulation) nothingLeft() {
 // TestSimulation: a past recording is replayed; admins alone can see it, nothing
 // comes of it, and afterwards it has never been.
 func TestSimulation(t *testing.T) {
+	t.Parallel()
 	s := startSimulation(t)
 	before, asked := s.objects(), s.plugin.runs.Load()
 	owner, all := s.SignIn(s.owner), s.Anonymous()
@@ -319,6 +320,7 @@ func (s *simulation) username() string {
 
 // TestSimulationIsInterrupted: whoever dies in the middle, nothing of it stays.
 func TestSimulationIsInterrupted(t *testing.T) {
+	t.Parallel()
 	s := startSimulation(t)
 	before := s.objects()
 	for _, tt := range []struct {

@@ -18,6 +18,7 @@ import (
 // for its plugin and another one's thumbnail is made. This build goes on with
 // both on the same data folder, where they were.
 func TestUpgradeInMidFlow(t *testing.T) {
+	t.Parallel()
 	before := harness.Previous(t)
 	n, plugin := startPatient(t)
 	hang, began := gatedFFmpeg(t, n)

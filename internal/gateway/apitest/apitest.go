@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pb33f/libopenapi"
@@ -60,11 +61,23 @@ func New(t testing.TB, mount func(g *gateway.Gateway), configure ...func(*gatewa
 	return &Client{t: t, handler: g.Handler(), check: newValidator(t, g), cookies: map[string]string{}, header: http.Header{}}
 }
 
+// validators are kept by the description that they hold answers against, which
+// most tests of a process share: making one takes longer than most of them.
+var validators struct {
+	mu sync.Mutex // also held while one works
+	by map[string]validator.Validator
+}
+
 func newValidator(t testing.TB, g *gateway.Gateway) validator.Validator {
 	t.Helper()
-	text, err := g.API().OpenAPI().YAML()
+	text, err := json.Marshal(g.API().OpenAPI())
 	if err != nil {
 		t.Fatal(err)
+	}
+	validators.mu.Lock()
+	defer validators.mu.Unlock()
+	if check := validators.by[string(text)]; check != nil {
+		return check
 	}
 	document, err := libopenapi.NewDocument(text)
 	if err != nil {
@@ -74,10 +87,10 @@ func newValidator(t testing.TB, g *gateway.Gateway) validator.Validator {
 	for _, err := range problems {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		check.Release()
-		document.Release()
-	})
+	if validators.by == nil {
+		validators.by = map[string]validator.Validator{}
+	}
+	validators.by[string(text)] = check
 	return check
 }
 
@@ -173,7 +186,9 @@ func (c *Client) describe(r *http.Request, response *http.Response, answer *Answ
 		return // of the gateway, for every operation alike
 	}
 	response.Body = io.NopCloser(bytes.NewReader(answer.Body))
+	validators.mu.Lock()
 	ok, problems := c.check.ValidateHttpResponse(r, response)
+	validators.mu.Unlock()
 	if ok {
 		return
 	}

@@ -87,7 +87,7 @@ func (p postgres) start(ctx context.Context, bin string) error {
 	options := "-c listen_addresses= -c max_connections=300 -k " + p.dir
 	if !p.synced {
 		// Tests kill the program, never the database, so it need not sync.
-		options += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+		options += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0"
 	}
 	return p.run(ctx, bin, "pg_ctl", "start", "-w", "-D", p.data(), "-l", filepath.Join(p.dir, "log"), "-o", options)
 }
