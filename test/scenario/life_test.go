@@ -133,7 +133,8 @@ func TestLifeOfAVideo(t *testing.T) {
 	plays(t, n.URL+"/live/"+u.ID+"/master.m3u8", "-t", "3")
 	stop(t, p)
 
-	// On demand at once, before anything was made of it.
+	// On demand as soon as it is known, before anything was made of it.
+	owner.WaitVideo(id, "processing", "valid")
 	plays(t, n.URL+"/vod/"+id+"/master.m3u8")
 	v := owner.WaitVideo(id, "valid")
 	if !near(ms(v.Duration), p.Sent()) {
