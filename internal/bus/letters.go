@@ -82,10 +82,8 @@ func readDead(ctx context.Context, dead jetstream.Stream, number uint64) (DeadLe
 	if err != nil {
 		return DeadLetter{}, fmt.Errorf("reading dead letter %d: %w", number, err)
 	}
-	sequence, err := strconv.ParseUint(msg.Header.Get(headerSequence), 10, 64)
-	if err != nil {
-		return DeadLetter{}, fmt.Errorf("dead letter %d does not say of which event it is: %w", number, err)
-	}
+	// 0, which no event has, where it does not say of which event it is.
+	sequence, _ := strconv.ParseUint(msg.Header.Get(headerSequence), 10, 64)
 	return DeadLetter{
 		Number: number, At: msg.Time, Consumer: strings.TrimPrefix(msg.Subject, deadPrefix), Sequence: sequence,
 		Subject: msg.Header.Get(headerSubject), Reason: msg.Header.Get(headerReason), Data: msg.Data,
@@ -177,9 +175,15 @@ func (b *Bus) PurgeDead(ctx context.Context, upTo uint64) (int64, error) {
 		return 0, fmt.Errorf("deleting the dead letters: %w", err)
 	}
 	before, err := dead.Info(ctx)
-	if err == nil {
-		err = dead.Purge(ctx, jetstream.WithPurgeSequence(upTo+1)) // those below it
+	if err != nil {
+		return 0, fmt.Errorf("deleting the dead letters: %w", err)
 	}
+	if before.State.Msgs == 0 || upTo < before.State.FirstSeq {
+		return 0, nil
+	}
+	// Those below the next number; one that is higher than any would have the server
+	// go on to count from there.
+	err = dead.Purge(ctx, jetstream.WithPurgeSequence(min(upTo, before.State.LastSeq)+1))
 	if err != nil {
 		return 0, fmt.Errorf("deleting the dead letters: %w", err)
 	}

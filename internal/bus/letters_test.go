@@ -121,9 +121,20 @@ func TestDeadLettersAreRedriven(t *testing.T) {
 		t.Errorf("purged: %d, %v", n, err)
 	}
 	before(0, 10)
+	if n, err := b.PurgeDead(t.Context(), 1<<62); err != nil || n != 0 {
+		t.Errorf("purged of none: %d, %v", n, err)
+	}
 	if counts, err := b.CountDead(t.Context()); err != nil || len(counts) != 0 {
 		t.Errorf("left are %v, %v", counts, err)
 	}
+	// The server goes on with the numbers that it had.
+	s.well.Store(false)
+	publish(t, b, deleted("v6"))
+	eventually(t, "it is put away", func() bool {
+		counts, err := b.CountDead(t.Context())
+		return err == nil && counts["sick"] == 1
+	})
+	before(0, 10, 6)
 }
 
 // A letter of a consumer that nobody runs any more stays, and says so.

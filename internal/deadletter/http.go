@@ -199,7 +199,7 @@ type Purged struct {
 type purgedOutput struct{ Body Purged }
 
 func (s *Service) purge(ctx context.Context, in *struct {
-	UpTo uint64 `query:"upTo" minimum:"1" doc:"only those up to this id, so that none goes that nobody has seen"`
+	UpTo uint64 `query:"upTo" minimum:"1" maximum:"9007199254740991" doc:"only those up to this id, so that none goes that nobody has seen"`
 }) (*purgedOutput, error) {
 	if err := admin(ctx); err != nil {
 		return nil, err

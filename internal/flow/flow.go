@@ -218,9 +218,7 @@ func (e *Engine) beat(ctx context.Context) {
 		case <-net:
 			e.sweep(ctx)
 		case <-prune.C:
-			if err := e.Prune(ctx); err != nil && ctx.Err() == nil && e.dbos.Err() == nil {
-				e.log.Warn("old flows are not deleted", "err", err)
-			}
+			e.pruneNow(ctx)
 		}
 	}
 }

@@ -276,13 +276,18 @@ func (e *Engine) interruptRuns(id string) {
 	}
 }
 
-// interruptCancelled ends the runs of flows that another node cancelled. It
+// interruptCancelled ends the runs of flows that another node cancelled, and
+// forgets flows that wait here without a run and are not this node's any more. It
 // matters on a shared database only.
 func (e *Engine) interruptCancelled(ctx context.Context) {
 	if e.cfg.URL == "" {
 		return
 	}
-	ids := e.waits.ids()
+	waiting := e.waits.all()
+	var ids []string
+	for _, p := range waiting {
+		ids = append(ids, p.id)
+	}
 	e.mu.Lock()
 	for id := range e.active {
 		ids = append(ids, id)
@@ -291,9 +296,8 @@ func (e *Engine) interruptCancelled(ctx context.Context) {
 	if len(ids) == 0 {
 		return
 	}
-	cancelled, err := e.list(ctx, []dbos.ListWorkflowsOption{
-		dbos.WithFilterWorkflowIDs(ids...), dbos.WithFilterStatus(dbos.WorkflowStatusCancelled),
-		dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false),
+	rows, err := e.list(ctx, []dbos.ListWorkflowsOption{
+		dbos.WithFilterWorkflowIDs(ids...), dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false),
 	})
 	if err != nil {
 		if ctx.Err() == nil && e.dbos.Err() == nil {
@@ -301,9 +305,15 @@ func (e *Engine) interruptCancelled(ctx context.Context) {
 		}
 		return
 	}
-	for _, info := range cancelled {
-		e.interrupt(info.ID)
+	ours := map[string]bool{}
+	for _, info := range rows {
+		ours[info.ID] = info.Status == Running && info.Node == e.cfg.NodeID
+		if info.Status == Cancelled {
+			e.interrupt(info.ID)
+		}
 	}
+	// A run finds out at its next step; what waits without one would never.
+	e.waits.unpark(slices.DeleteFunc(waiting, func(p *parked) bool { return ours[p.id] })...)
 }
 
 // client returns DBOS under a context that ends with ctx. It has none of ctx's

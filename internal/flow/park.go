@@ -84,7 +84,7 @@ func (e *Engine) wakeParked(ctx context.Context) {
 		ripe := slices.DeleteFunc(e.waits.due(), func(p *parked) bool { return e.runs(p.id) > 0 })
 		for batch := range slices.Chunk(ripe, wakeBatch) {
 			if err := e.wakeSome(ctx, batch); err != nil {
-				if ctx.Err() == nil {
+				if ctx.Err() == nil && e.ready() == nil {
 					e.log.Warn("flows that wait are not woken, trying again", "flows", len(ripe), "err", err)
 				}
 				break // the next look finds them

@@ -130,9 +130,9 @@ func TestCancelParkedFromAnotherNode(t *testing.T) {
 		if err := b.Forget(ctx, "two"); err != nil {
 			t.Fatal(err)
 		}
+		waitFor(t, "node a forgets the other", func() bool { return !a.Running("two") })
 		p.answer(a, "one")
 		p.answer(a, "two")
-		waitFor(t, "node a forgets the other", func() bool { return !a.Running("two") })
 		waitStatus(t, a, "one", flow.Cancelled)
 		if p.ran.of("run one") != 1 || p.ran.of("run two") != 1 {
 			t.Error("one ran again after its end")

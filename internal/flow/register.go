@@ -117,6 +117,7 @@ func (r *runner) run(dc dbos.Context, in json.RawMessage) (out any, err error) {
 	defer r.engine.end(x)
 	defer func() {
 		if p := recover(); p != nil {
+			r.engine.waits.letGo(x.id) // if it had parked: it is not waiting any more
 			r.engine.log.Error("flow panicked", "flow", r.name, "id", x.id, "panic", p, "stack", string(debug.Stack()))
 			out, err = nil, fmt.Errorf("flow %s panicked: %v", r.name, p)
 		}
@@ -149,8 +150,20 @@ func (e *Engine) handBack(x *execution) error {
 			return x.ended
 		case <-time.After(delay):
 		}
-		if _, err := dbos.ResumeWorkflow[json.RawMessage](e.dbos, x.id); err == nil {
+		if err := e.queueAgain(x); err == nil {
 			return fmt.Errorf("%w: %w", x.ended, dbos.ErrConflictingWorkflowID)
 		}
 	}
+}
+
+// queueAgain queues the flow of a run again, unless that is cancelled meanwhile.
+func (e *Engine) queueAgain(x *execution) error {
+	return e.exclusively(x.ctx, func() error {
+		info, err := e.Status(x.ctx, x.id)
+		if err != nil || info.Status == Cancelled {
+			return err
+		}
+		_, err = dbos.ResumeWorkflow[json.RawMessage](e.dbos, x.id)
+		return err
+	})
 }

@@ -41,6 +41,16 @@ func (e *Engine) Prune(ctx context.Context) error {
 	return nil
 }
 
+// pruneNow is the engine's own: it does not keep the lease from being renewed while
+// it waits for others.
+func (e *Engine) pruneNow(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, 2*pruneTime)
+	defer cancel()
+	if err := e.Prune(limited); err != nil && ctx.Err() == nil && e.dbos.Err() == nil {
+		e.log.Warn("old flows are not deleted", "err", err)
+	}
+}
+
 func (e *Engine) pruneSome(ctx context.Context, before time.Time, statuses []Status) (deleted int, err error) {
 	err = e.exclusively(ctx, func() error {
 		// Final flows change in RetryFrom and Forget alone, which wait meanwhile.

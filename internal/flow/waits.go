@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"maps"
 	"slices"
 	"sync"
 )
@@ -161,14 +162,10 @@ func (w *waits) activity(id string) (Activity, bool) {
 	return Activity{}, false
 }
 
-func (w *waits) ids() []string {
+func (w *waits) all() []*parked {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	ids := make([]string, 0, len(w.parked))
-	for id := range w.parked {
-		ids = append(ids, id)
-	}
-	return ids
+	return slices.Collect(maps.Values(w.parked))
 }
 
 // nudge never waits: a channel that is full holds a wake that is not yet heard.

@@ -1,6 +1,7 @@
 package pluginmanager
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -19,6 +20,7 @@ const netReach = time.Minute
 type net struct {
 	db   *store.DB
 	seen map[answerKey]int64 // when it was answered, ms
+	last int64               // when it was last looked for, ms
 }
 
 type answerKey struct {
@@ -30,11 +32,14 @@ func newNet(db *store.DB) *net { return &net{db: db, seen: map[answerKey]int64{}
 
 // look returns the lifecycles with answers that it has not told of before.
 func (n *net) look(ctx context.Context) ([]string, error) {
-	since := store.Now() - netReach.Milliseconds()
+	now := store.Now()
+	// A look may be late: the database was away, or the node stood still.
+	since := min(cmp.Or(n.last, now), now) - netReach.Milliseconds()
 	rows, err := sqlc.New(n.db.Read()).AnsweredSince(ctx, since)
 	if err != nil {
 		return nil, fmt.Errorf("reading the latest answers: %w", err)
 	}
+	n.last = now
 	var flows []string
 	for _, r := range rows {
 		key := answerKey{r.FlowID, r.Hook, r.Plugin, r.Attempt}

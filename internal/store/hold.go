@@ -15,8 +15,9 @@ import (
 // later is told.
 
 // Share has name, together with others, until the transaction ends. It waits while
-// somebody has it alone. Call it before anything else that the transaction waits
-// for.
+// somebody has it alone. Call it before asking, and whoever calls Alone does so
+// before taking rows that others hold while they share: else the two wait for each
+// other until PostgreSQL breaks it off.
 func (tx *Tx) Share(ctx context.Context, name string) error { return tx.hold(ctx, name, false) }
 
 // Alone has name until the transaction ends, when nobody else has it any more.

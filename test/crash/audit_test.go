@@ -10,7 +10,7 @@ import (
 )
 
 // restTime is how long a node may take to come to rest: an event that was being
-// worked on at a kill is delivered again after 30 s, and what waited for it comes
+// worked on at a kill is delivered again after 10 s, and what waited for it comes
 // after that.
 const restTime = 4 * time.Minute
 

@@ -120,7 +120,7 @@ func (w *world) launch(failpoints string) {
 	// Some answers come sooner, most later than the runs of the flows end that wait for them.
 	failpoints = "flow.park_ms=value:20;" + failpoints
 	if !whole() {
-		// What a killed node was working on is tried again after 30 s, and after
+		// What a killed node was working on is tried again after 10 s, and after
 		// 60 s by a plugin. The short form has no time for that.
 		failpoints = "bus.ack_wait_s=value:3;bus.plugin_ack_wait_s=value:3;" + failpoints
 	}
