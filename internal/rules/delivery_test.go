@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -181,6 +182,26 @@ func TestAWebhookThatRecovers(t *testing.T) {
 	if d := r.await(rule.ID, "delivered", 1)[0]; d.Tries != 4 || d.Last.Status != 200 {
 		t.Errorf("%+v", d)
 	}
+}
+
+// A delivery that was told to be tried by a clock that was an hour ahead does not
+// wait for that hour.
+func TestClockWasAhead(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		rc := newReceiver(t, status(204))
+		r := newRig(t, quick(db))
+		rule := r.webhook("a", rc.URL, 0)
+		r.hear(started("st-1"))
+		err := db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.ExecContext(ctx, `UPDATE rule_deliveries SET due_at = due_at + 3600000, created_at = created_at + 3600000`)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.start()
+		r.await(rule.ID, "delivered", 1)
+	})
 }
 
 // A webhook that never answers holds up nobody else.

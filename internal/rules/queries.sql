@@ -79,6 +79,12 @@ WHERE rule_deliveries.leased_until <= sqlc.arg(now) AND rule_deliveries.state = 
     ORDER BY d.due_at LIMIT sqlc.arg(row_count))
 RETURNING *;
 
+-- name: ClockSetBack :exec
+-- What was to be tried by a clock that was ahead: a first try now, later ones as
+-- much sooner as the clock was set back.
+UPDATE rule_deliveries SET due_at = CASE WHEN tries = 0 THEN sqlc.arg(now) ELSE due_at - sqlc.arg(back) END
+WHERE state = 'pending' AND due_at > sqlc.arg(now);
+
 -- name: Settle :execrows
 -- Only who still holds the lease says what became of a try.
 UPDATE rule_deliveries SET state = $1, due_at = $2, attempts = $3, ended_at = $4, lease = '', holder = '', leased_until = 0

@@ -44,6 +44,8 @@ type worker struct {
 	giveUp context.CancelFunc
 	tries  sync.WaitGroup
 	rounds int
+	clock  time.Time     // when the last round began
+	back   time.Duration // by how much the clock was set back since deliveries were told
 
 	mu      sync.Mutex
 	total   int
@@ -69,6 +71,9 @@ func (w *worker) stop() {
 
 // round starts tries of what is due, as far as there is room.
 func (w *worker) round(ctx context.Context) error {
+	if err := w.followClock(ctx); err != nil {
+		return err
+	}
 	rules, err := sqlc.New(w.s.db.Read()).DueRules(ctx, store.Now())
 	if err != nil {
 		return fmt.Errorf("reading the rules with due deliveries: %w", err)
@@ -91,6 +96,34 @@ func (w *worker) round(ctx context.Context) error {
 			w.tries.Go(func() { w.try(r, d) })
 		}
 	}
+	return nil
+}
+
+// clockStep is how far the clock must be set back at once for deliveries to be told.
+const clockStep = 2 * time.Second
+
+// followClock keeps deliveries from waiting for a time that the clock has shown
+// already when it was ahead, an hour say. In the first round it may have been set
+// while the node was down.
+func (w *worker) followClock(ctx context.Context) error {
+	now := time.Now()
+	if !w.clock.IsZero() {
+		// Sub asks the clock that only goes forward, unless Round has taken it away.
+		if back := now.Sub(w.clock) - now.Round(0).Sub(w.clock.Round(0)); back >= clockStep {
+			w.back += back
+		}
+	}
+	w.clock = now
+	if w.rounds > 0 && w.back == 0 {
+		return nil
+	}
+	err := w.s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return sqlc.New(tx).ClockSetBack(ctx, sqlc.ClockSetBackParams{Now: store.Now(), Back: w.back.Milliseconds()})
+	})
+	if err != nil {
+		return fmt.Errorf("telling deliveries that the clock was set back: %w", err)
+	}
+	w.back = 0
 	return nil
 }
 

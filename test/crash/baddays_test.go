@@ -95,6 +95,9 @@ func (w *world) mustRefuse(id string) {
 	harness.Eventually(w.t, "a change is refused", func() error {
 		status, answer, err := w.owners[0].Try(w.t.Context(), http.MethodPatch, "/api/video/"+id, map[string]string{"title": "not now"})
 		var problem struct{ Title, Detail string }
+		if status == http.StatusOK { // the disk is not full yet
+			w.titled[id]++
+		}
 		if err != nil || status != http.StatusServiceUnavailable || json.Unmarshal(answer, &problem) != nil || problem.Detail == "" {
 			return fmt.Errorf("%d %s %w", status, answer, err)
 		}

@@ -198,6 +198,23 @@ func (q *Queries) Claim(ctx context.Context, arg ClaimParams) ([]RuleDelivery, e
 	return items, nil
 }
 
+const clockSetBack = `-- name: ClockSetBack :exec
+UPDATE rule_deliveries SET due_at = CASE WHEN tries = 0 THEN $1 ELSE due_at - $2 END
+WHERE state = 'pending' AND due_at > $1
+`
+
+type ClockSetBackParams struct {
+	Now  int64
+	Back int64
+}
+
+// What was to be tried by a clock that was ahead: a first try now, later ones as
+// much sooner as the clock was set back.
+func (q *Queries) ClockSetBack(ctx context.Context, arg ClockSetBackParams) error {
+	_, err := q.db.ExecContext(ctx, clockSetBack, arg.Now, arg.Back)
+	return err
+}
+
 const countAllDeliveries = `-- name: CountAllDeliveries :one
 SELECT count(*) FROM (SELECT 1 FROM rule_deliveries WHERE state = $1 LIMIT $2) AS counted
 `
