@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
@@ -94,6 +95,25 @@ func (s *Service) Sweep(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
+// sweepLeft removes what a killed node stored of videos in its last moment, after
+// they had been swept. Another node or a flow that goes on may still store some:
+// they are swept once more as well.
+func (s *Service) sweepLeft(ctx context.Context) error {
+	ids, err := sqlc.New(s.db.Read()).Unswept(ctx, sqlc.UnsweptParams{Now: math.MaxInt64, RowCount: sweepBatch})
+	if err != nil {
+		return fmt.Errorf("reading the deleted videos: %w", err)
+	}
+	var failures []error
+	for _, videoID := range ids {
+		v, err := sqlc.New(s.db.Read()).AnyVideo(ctx, videoID)
+		if err == nil {
+			err = s.removeObjectsOf(ctx, v)
+		}
+		failures = append(failures, err)
+	}
+	return errors.Join(failures...)
+}
+
 // sweep removes a deleted video's objects, then says so in its row. The row
 // stays as a tombstone: news of the video that comes late must not make it anew.
 // A first sweep is followed by another one later.
@@ -105,10 +125,8 @@ func (s *Service) sweep(ctx context.Context, videoID string, first bool) error {
 	if err != nil {
 		return named(err, videoID)
 	}
-	for _, prefix := range prefixesOf(v.ID, v.Prefix) {
-		if _, err := s.removeBelow(ctx, prefix); err != nil {
-			return err
-		}
+	if err := s.removeObjectsOf(ctx, v); err != nil {
+		return err
 	}
 	failpoint.Pass("sweep.removed")
 	var again int64
@@ -118,6 +136,15 @@ func (s *Service) sweep(ctx context.Context, videoID string, first bool) error {
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return sqlc.New(tx).MarkSwept(ctx, sqlc.MarkSweptParams{ID: v.ID, DeletedAt: v.DeletedAt, SweepAgainAt: again})
 	})
+}
+
+func (s *Service) removeObjectsOf(ctx context.Context, v sqlc.Video) error {
+	for _, prefix := range prefixesOf(v.ID, v.Prefix) {
+		if _, err := s.removeBelow(ctx, prefix); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // prefixesOf returns where all objects of a video lie: its recording, and the

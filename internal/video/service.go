@@ -56,6 +56,9 @@ func (s *Service) Run(ctx context.Context) {
 	if err := s.indexMissing(ctx); err != nil && ctx.Err() == nil {
 		s.log.Error("search does not find all videos; the next start tries again", "err", err)
 	}
+	if err := s.sweepLeft(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("objects of deleted videos may be left; they are looked for again within the hour", "err", err)
+	}
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	for {

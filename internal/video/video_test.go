@@ -530,3 +530,33 @@ func TestLateNewsOfADeletedVideo(t *testing.T) {
 		}
 	})
 }
+
+// A node that was killed may have stored something in its last moment, when the
+// video had been swept: the next start removes it.
+func TestStoredBeforeAKill(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		f.hear(recordingEnd("st-1"))
+		if err := f.Delete(as("alice"), "st-1"); err != nil {
+			t.Fatal(err)
+		}
+		f.hear(f.saying("VideoDeleted")[0])
+		f.put("videos/st-1/storyboard.vtt")
+		run := func() {
+			ctx, stop := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { f.Run(ctx) })
+			defer running.Wait()
+			defer stop()
+			for end := time.Now().Add(20 * time.Second); f.objectsUnder("videos/st-1/") > 0; time.Sleep(5 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Error("what was stored in the last moment is left")
+					return
+				}
+			}
+		}
+		run()
+		f.put("videos/st-1/storyboard.vtt") // by another one
+		run()
+	})
+}
