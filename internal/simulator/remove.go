@@ -34,7 +34,7 @@ func (s *Service) remove(ctx context.Context, r sqlc.Simulation) (gone bool, err
 		return false, s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 			return sqlc.New(tx).Touch(ctx, sqlc.TouchParams{TouchedAt: now, ID: r.ID})
 		})
-	case now-r.TouchedAt < s.cfg.Settle.Milliseconds():
+	case now-max(r.TouchedAt, s.started) < s.cfg.Settle.Milliseconds():
 		return false, nil
 	}
 	r, err = s.change(ctx, r.ID, func(_ context.Context, _ *store.Tx, r *sqlc.Simulation) error {

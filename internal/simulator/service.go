@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
@@ -62,10 +63,12 @@ type Needs struct {
 
 // Config holds times; zero values mean the defaults given.
 type Config struct {
-	Poll   time.Duration // how often runs are looked after: 1 s
-	Lease  time.Duration // of a run that a command follows, after its last question: 15 s
-	Limit  time.Duration // of a run: 24 h
-	Settle time.Duration // how long nothing may have been found until a run counts as removed: 3 s
+	Poll  time.Duration // how often runs are looked after: 1 s
+	Lease time.Duration // of a run that a command follows, after its last question: 15 s
+	Limit time.Duration // of a run: 24 h
+	// Settle is how long nothing may have been found until a run counts as removed: 12 s,
+	// longer than the bus waits to repeat news that was in work at a kill.
+	Settle time.Duration
 	Sweep  time.Duration // how often what should not be there is looked for: 10 min
 }
 
@@ -75,7 +78,7 @@ func (c Config) withDefaults() Config {
 		to time.Duration
 	}{
 		{&c.Poll, time.Second}, {&c.Lease, 15 * time.Second}, {&c.Limit, 24 * time.Hour},
-		{&c.Settle, 3 * time.Second}, {&c.Sweep, 10 * time.Minute},
+		{&c.Settle, time.Duration(failpoint.Int("bus.ack_wait_s", 10)+2) * time.Second}, {&c.Sweep, 10 * time.Minute},
 	} {
 		if *d.of <= 0 {
 			*d.of = d.to
@@ -87,14 +90,15 @@ func (c Config) withDefaults() Config {
 // Service is the simulator.
 type Service struct {
 	Needs
-	cfg  Config
-	wake chan struct{} // a run may go on
+	cfg     Config
+	wake    chan struct{} // a run may go on
+	started int64         // ms; no news came before
 }
 
 // New returns the simulator. Its consumer (Consumers) must be wired to the bus,
 // its operations (Register) to the API, and Run must run.
 func New(n Needs, cfg Config) *Service {
-	return &Service{Needs: n, cfg: cfg.withDefaults(), wake: make(chan struct{}, 1)}
+	return &Service{Needs: n, cfg: cfg.withDefaults(), wake: make(chan struct{}, 1), started: store.Now()}
 }
 
 // Run looks after the runs until ctx is done. Those of before a restart go on,
