@@ -205,6 +205,20 @@ func TestDatabaseGoesAway(t *testing.T) {
 	}
 }
 
+// TestConnectionGoesAway: a connection that is cut in a transaction says so, though
+// there is nothing left to roll back.
+func TestConnectionGoesAway(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t, store.Config{URL: storetest.PostgresURL(t)})
+	err := db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.ExecContext(ctx, "SELECT pg_terminate_backend(pg_backend_pid())")
+		return err
+	})
+	if errs.CodeOf(err) != errs.Unavailable {
+		t.Errorf("it says %v", err)
+	}
+}
+
 // TestFullDatabase: a full database says so in words for people.
 func TestFullDatabase(t *testing.T) {
 	db := storetest.Open(t, store.Config{Path: t.TempDir() + "/app.db"})

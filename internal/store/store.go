@@ -139,6 +139,9 @@ func (db *DB) runTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 	if err := fn(ctx, tx); err != nil {
 		undone := raw.Rollback()
 		if undone != nil && !errors.Is(undone, sql.ErrTxDone) {
+			if db.dialect.away(err) { // it says why there was nothing to roll back
+				return fmt.Errorf("%w; rolling back: %w", err, undone)
+			}
 			// The reason for err may have been read of a transaction that is
 			// undone, too: its code must not count.
 			return fmt.Errorf("rolling back because of %q: %w", err.Error(), undone)
