@@ -22,16 +22,18 @@ func watchCodec(t *testing.T, n *harness.Node, u harness.User, codec cmaf.VideoC
 	mime := map[cmaf.VideoCodec]string{cmaf.VP9: webrtc.MimeTypeVP9, cmaf.AV1: webrtc.MimeTypeAV1, cmaf.H265: webrtc.MimeTypeH265}[codec]
 	var mu sync.Mutex
 	var pictures [][]byte
-	v, err := wheptest.Watch(t.Context(), n.URL+"/whep/"+u.ID, wheptest.Options{Codecs: []string{mime}, Unit: func(unit wheptest.Unit) {
-		mu.Lock()
-		defer mu.Unlock()
-		if unit.Video {
-			pictures = append(pictures, unit.Data)
-		}
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var v *wheptest.Viewer
+	// A channel is live a moment before its first picture has come.
+	harness.Eventually(t, "a viewer is let in", func() (err error) {
+		v, err = wheptest.Watch(t.Context(), n.URL+"/whep/"+u.ID, wheptest.Options{Codecs: []string{mime}, Unit: func(unit wheptest.Unit) {
+			mu.Lock()
+			defer mu.Unlock()
+			if unit.Video {
+				pictures = append(pictures, unit.Data)
+			}
+		}})
+		return err
+	})
 	harness.Eventually(t, "picture and sound come over WebRTC", func() error {
 		if s := v.Stats(); s.Frames < 60 || s.KeyFrames < 1 || s.AudioPackets < 50 {
 			return fmt.Errorf("%+v", s)
