@@ -28,14 +28,21 @@ func (s *Service) ForgetSimulated(ctx context.Context, videoID string) (found bo
 	if !event.Simulated(videoID) {
 		return false, errs.Newf(errs.Invalid, "%q is no simulated video", videoID)
 	}
-	_, err = sqlc.New(s.db.Read()).Channel(ctx, videoID)
+	channel, err := sqlc.New(s.db.Read()).Channel(ctx, videoID)
 	if errors.Is(err, sql.ErrNoRows) { // most often; it costs no transaction
 		return false, nil
 	}
 	if err == nil {
 		err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 			q := sqlc.New(tx)
-			// In the order of forget.
+			// In the order of forget. Who adds to the video's history has claimed it: what
+			// is deleted after the claim is all that there is.
+			if err := q.ForgetTasks(ctx, videoID); err != nil {
+				return err
+			}
+			if _, err := q.ClaimVideo(ctx, sqlc.ClaimVideoParams{ID: videoID, Channel: channel}); err != nil {
+				return err
+			}
 			for _, forget := range []func(context.Context, string) error{q.ForgetTasks, q.ForgetFacts, q.ForgetStaged, q.ForgetVideo} {
 				if err := forget(ctx, videoID); err != nil {
 					return err
