@@ -57,8 +57,10 @@ func (s *Service) ForgetSimulated(ctx context.Context, videoID string) (found bo
 	if err != nil {
 		return false, fmt.Errorf("reading the lifecycle of %s: %w", videoID, err)
 	}
-	if !rows && len(flows) == 0 { // most often
-		return false, nil
+	// A Forget that a kill broke off may have left the receipts alone.
+	steps, err := s.db.HasSteps(ctx, firstID(videoID))
+	if err != nil || !rows && !steps && len(flows) == 0 { // most often there is nothing
+		return false, err
 	}
 	return true, s.kept.Forget(ctx, videoID)
 }

@@ -1,6 +1,7 @@
 package pluginmanager_test
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"testing"
@@ -8,6 +9,8 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/pluginmanager"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
 // pure registers a plugin of the test that says it has no effects.
@@ -101,6 +104,15 @@ func forgottenInWork(t *testing.T, r *rig) {
 	}
 	if found, err := r.svc.ForgetSimulated(t.Context(), r.id("sim-1")); err != nil || found {
 		t.Errorf("it is back: %v, %v", found, err)
+	}
+	// As a Forget leaves it that a kill broke off.
+	if _, err := store.Step(t.Context(), r.db, "life-"+r.id("sim-1"), "start", func(context.Context, *store.Tx) (bool, error) { return true, nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []bool{true, false} {
+		if found, err := r.svc.ForgetSimulated(t.Context(), r.id("sim-1")); err != nil || found != want {
+			t.Errorf("receipts alone are found: %v, %v; want %v", found, err, want)
+		}
 	}
 	if n := len(r.events("LifeCycleComplete")); n != 0 {
 		t.Errorf("%d lifecycles completed", n)

@@ -54,7 +54,12 @@ func (s *Service) ForgetSimulated(ctx context.Context, videoID string) (found bo
 		return false, err
 	}
 	job, err := s.kept.Has(ctx, videoID)
-	if err != nil || !job && len(flows) == 0 { // most often there is nothing
+	if err != nil {
+		return false, err
+	}
+	// A Forget that a kill broke off may have left the receipts alone.
+	steps, err := s.db.HasSteps(ctx, Job{ID: videoID}.flowID())
+	if err != nil || !job && !steps && len(flows) == 0 { // most often there is nothing
 		return false, err
 	}
 	return true, s.kept.Forget(ctx, videoID)

@@ -12,6 +12,8 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/flow"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 	"github.com/serverlessvideo/serverlessvideo/internal/postprocess"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/store"
 )
 
 func simulated(video, original string) event.Envelope {
@@ -123,6 +125,15 @@ func TestForgetWhatIsInWork(t *testing.T) {
 		}
 		if found, err := n.service.ForgetSimulated(t.Context(), sim); err != nil || found {
 			t.Errorf("it began again: %v, %v", found, err)
+		}
+		// As a Forget leaves it that a kill broke off.
+		if _, err := store.Step(t.Context(), n.db, "post-"+sim, "start", func(context.Context, *store.Tx) (bool, error) { return true, nil }); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []bool{true, false} {
+			if found, err := n.service.ForgetSimulated(t.Context(), sim); err != nil || found != want {
+				t.Errorf("receipts alone are found: %v, %v; want %v", found, err, want)
+			}
 		}
 		if got := n.types(t); !slices.Equal(got, []string{"MP4ProcessingStarted"}) {
 			t.Errorf("said %v", got)

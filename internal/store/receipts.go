@@ -108,6 +108,16 @@ func (tx *Tx) storedResult(ctx context.Context, scope, name string, result any) 
 	return json.Unmarshal([]byte(text), result)
 }
 
+// HasSteps says whether there are receipts of a flow's steps. It costs no
+// transaction.
+func (db *DB) HasSteps(ctx context.Context, flowID string) (there bool, err error) {
+	err = db.Read().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM receipts WHERE scope = $1)`, "flow:"+flowID).Scan(&there)
+	if err != nil {
+		return false, fmt.Errorf("looking for the receipts of flow %s: %w", flowID, err)
+	}
+	return there, nil
+}
+
 // ForgetFlows forgets the receipts of flows that are gone, and their results.
 func (tx *Tx) ForgetFlows(ctx context.Context, flowIDs ...string) error {
 	for _, flowID := range flowIDs {

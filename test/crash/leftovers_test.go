@@ -40,10 +40,9 @@ func (a *auditor) leftovers() {
 	record := map[string]string{
 		"archive_events": "TRUE", "simulations": "TRUE", "simulation_videos": "TRUE",
 	}
-	// News and steps that were in work at a kill may leave that they were heard or done
-	// when all else has been removed. Those receipts go with their age, after 60 days;
-	// they should go at once, as all else does, and then be looked for here.
-	record["receipts"] = "name LIKE '%sim-%' OR scope LIKE 'flow:%sim-%'"
+	// News that was in work at a kill may come again when all else has been removed: that
+	// it has been heard goes with the age of receipts. Those of steps are to be gone.
+	record["receipts"] = "scope LIKE 'consumer:%'"
 	a.search(event.SimulatedPrefix, record)
 	delete(record, "receipts")
 	record["videos"] = "deleted_at > 0 AND swept = TRUE AND username = '' AND title = ''"

@@ -69,7 +69,6 @@ func (w *world) endKept() {
 
 type simulation struct {
 	ID, State, Ending string
-	Removed           int64
 	videos            []simulatedVideo
 }
 
@@ -80,9 +79,9 @@ type simulatedVideo struct {
 
 func readSimulations(w *world, db *store.DB) map[string]*simulation {
 	all := map[string]*simulation{}
-	each(w, db, `SELECT id, state, ending, removed_at FROM simulations`, func(scan func(...any) error) error {
+	each(w, db, `SELECT id, state, ending FROM simulations`, func(scan func(...any) error) error {
 		var s simulation
-		err := scan(&s.ID, &s.State, &s.Ending, &s.Removed)
+		err := scan(&s.ID, &s.State, &s.Ending)
 		all[s.ID] = &s
 		return err
 	})
