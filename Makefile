@@ -8,6 +8,7 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 BINARY   := bin/serverlessvideo
+FAILING  := bin/serverlessvideo-failpoints
 VERSION  := $(shell git describe --tags --dirty 2>/dev/null || echo development)
 COMMIT   := $(shell git rev-parse HEAD 2>/dev/null)
 ARGS     ?=
@@ -34,6 +35,12 @@ run: setup-run build ## Set up, build and serve; ARGS="--https :8443" adds flags
 build: setup-build web ## Build bin/serverlessvideo with the web app inside.
 	$(step) 'building $(BINARY)'
 	go build -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o $(BINARY) ./cmd/serverlessvideo
+
+# It fails where FAILPOINTS says (internal/failpoint): for tests alone.
+.PHONY: build-failing
+build-failing: setup-build web
+	$(step) 'building $(FAILING)'
+	go build -tags failpoints -o $(FAILING) ./cmd/serverlessvideo
 
 .PHONY: test
 test: setup-test lint generated web-test build go-test scenarios browser-and-crashes ## Set up and run every check and test.
@@ -135,8 +142,7 @@ scenarios: build
 # The browser waits most of the time, and is timed. The crashes are not timed, so
 # they get what it leaves; what they run is compiled before.
 .PHONY: browser-and-crashes
-browser-and-crashes: setup-test build test/e2e/node_modules/.installed
-	@go build -tags failpoints -o /dev/null ./cmd/serverlessvideo
+browser-and-crashes: setup-test build build-failing test/e2e/node_modules/.installed
 	@scripts/beside e2e-alone crash-aside
 
 .PHONY: e2e-alone crash-aside
@@ -151,11 +157,11 @@ test/e2e/node_modules/.installed: test/e2e/package-lock.json test/e2e/package.js
 	@touch $@
 
 .PHONY: e2e
-e2e: setup-test build test/e2e/node_modules/.installed e2e-alone ## Test the whole path in Chromium; screenshots go to test-results.
+e2e: setup-test build build-failing test/e2e/node_modules/.installed e2e-alone ## Test the whole path in Chromium; screenshots go to test-results.
 
 e2e-alone:
 	$(step) 'testing the whole path in a browser'
-	cd test/e2e && E2E_BINARY=$(CURDIR)/$(BINARY) npm test --silent
+	cd test/e2e && E2E_BINARY=$(CURDIR)/$(BINARY) E2E_FAILING_BINARY=$(CURDIR)/$(FAILING) npm test --silent
 
 .PHONY: bench
 bench: setup-build ## Run the benchmarks.

@@ -6,10 +6,17 @@ import { createSocket } from 'node:dgram'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const binary = process.env.E2E_BINARY ?? new URL('../../bin/serverlessvideo', import.meta.url).pathname
+const built = (name) => new URL(`../../bin/${name}`, import.meta.url).pathname
+const programs = {
+  asUsed: process.env.E2E_BINARY ?? built('serverlessvideo'),
+  /** The same, which fails where FAILPOINTS says (internal/failpoint). */
+  failing: process.env.E2E_FAILING_BINARY ?? built('serverlessvideo-failpoints'),
+}
 
-export async function startServer(...flags) {
-  if (!existsSync(binary)) throw new Error(`${binary} is not there: run "make build" first, or set E2E_BINARY`)
+/** Starts the program with these flags; with failpoints it is the one that has them. */
+export async function startServer(flags = [], failpoints) {
+  const binary = failpoints === undefined ? programs.asUsed : programs.failing
+  if (!existsSync(binary)) throw new Error(`${binary} is not there: run "make e2e", or set E2E_BINARY and E2E_FAILING_BINARY`)
   const dataDir = mkdtempSync(join(tmpdir(), 'serverlessvideo-e2e-'))
   const [http, rtmp, udp] = [await freePort(), await freePort(), await freeUDPPort()]
   const url = `http://127.0.0.1:${http}`
@@ -18,8 +25,8 @@ export async function startServer(...flags) {
   const waiting = new Set()
   let child, ended
 
-  async function start() {
-    child = spawn(binary, args, { env: cleanEnvironment() })
+  async function start(failing = '') {
+    child = spawn(binary, args, { env: { ...cleanEnvironment(), FAILPOINTS: failing } })
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (chunk) => {
         log += chunk
@@ -66,7 +73,7 @@ export async function startServer(...flags) {
     return JSON.parse(made)
   }
 
-  await start()
+  await start(failpoints)
   return { url, rtmp: `rtmp://127.0.0.1:${rtmp}/live`, udp, addUser, start, stop, kill, logged, log: () => log, remove: () => rmSync(dataDir, { recursive: true, force: true }) }
 }
 

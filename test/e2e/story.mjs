@@ -4,8 +4,11 @@ import { after, before, test } from 'node:test'
 import { openPage, startBrowser } from './browser.mjs'
 import { startServer } from './server.mjs'
 
-/** Starts the program with these flags and a browser, and prepares the rest, before the first step; ends both after the last. */
-export function story(flags, prepare) {
+/**
+ * Starts the program with these flags and a browser, and prepares the rest, before the first step; ends both after the last.
+ * failpoints say where the program fails until it is started again.
+ */
+export function story(flags, prepare, { failpoints } = {}) {
   const pages = []
   let failed = false
   const it = {
@@ -40,7 +43,7 @@ export function story(flags, prepare) {
   }
 
   before(async () => {
-    it.server = await startServer(...flags)
+    it.server = await startServer(flags, failpoints)
     it.browser = await startBrowser()
     await prepare(it)
   })
