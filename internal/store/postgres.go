@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ const tables = "app"
 
 const (
 	postgresConnections = 16
+	connectionIdle      = 5 * time.Minute // then it is closed
 	// connectTime is how long one attempt to connect may take when the URL does
 	// not say it (connect_timeout).
 	connectTime = 10 * time.Second
@@ -39,8 +41,12 @@ func (db *DB) openPostgres(ctx context.Context, dsn string) error {
 	db.write, db.read = stdlib.OpenDB(*cfg), stdlib.OpenDB(*cfg)
 	// Two pools: who has a transaction may read beside it, and would wait for
 	// ever for a connection that others in transactions wait for, too.
-	db.write.SetMaxOpenConns(postgresConnections)
-	db.read.SetMaxOpenConns(postgresConnections)
+	for _, pool := range []*sql.DB{db.write, db.read} {
+		pool.SetMaxOpenConns(postgresConnections)
+		// A new connection is a new process there, which knows no statement yet.
+		pool.SetMaxIdleConns(postgresConnections)
+		pool.SetConnMaxIdleTime(connectionIdle)
+	}
 	db.dialect = dialect{
 		goose: goose.DialectPostgres, folder: "postgres", collided: postgresCollided, isUnique: postgresUnique, away: postgresAway,
 		hold: postgresHold,
