@@ -97,29 +97,32 @@ const (
 	maxName = 256
 )
 
-// CheckNames refuses an event whose id or names no row can keep: who sends events
-// from outside may write anything there, and one that cannot be kept would hold up
-// those that are kept together with it.
-func (e Envelope) CheckNames() error {
+// CheckedSubject is Subject of an event from outside. It refuses one whose id or
+// names no row can keep: who sends it may write anything there, and one that cannot
+// be kept would hold up those that are kept together with it.
+func (e Envelope) CheckedSubject() (string, error) {
+	about := e.About()
 	for _, n := range []struct {
 		what, is string
 		most     int
-	}{{"id", e.ID, maxID}, {"source", e.Source, maxName}, {"detail-type", e.DetailType, maxName}, {"subject (id, stream_id, channel_name)", e.About(), MaxSize}} {
+	}{{"id", e.ID, maxID}, {"source", e.Source, maxName}, {"detail-type", e.DetailType, maxName}, {"subject (id, stream_id, channel_name)", about, MaxSize}} {
 		if len(n.is) > n.most {
-			return fmt.Errorf("the event's %s has %d bytes, at most %d are allowed", n.what, len(n.is), n.most)
+			return "", fmt.Errorf("the event's %s has %d bytes, at most %d are allowed", n.what, len(n.is), n.most)
 		}
 		if strings.ContainsFunc(n.is, unicode.IsControl) {
-			return fmt.Errorf("the event's %s %q has a control character", n.what, n.is)
+			return "", fmt.Errorf("the event's %s %q has a control character", n.what, n.is)
 		}
 	}
-	return nil
+	return e.subject(about), nil
 }
 
 // Subject returns the bus subject of the event, ev.<source>.<detail-type>.<id>:
 // always four tokens. The last is what the event is about. Subjects only
 // pre-select; the envelope decides.
-func (e Envelope) Subject() string {
-	return strings.Join([]string{"ev", Token(e.Source), Token(e.DetailType), Token(e.About())}, ".")
+func (e Envelope) Subject() string { return e.subject(e.About()) }
+
+func (e Envelope) subject(about string) string {
+	return strings.Join([]string{"ev", Token(e.Source), Token(e.DetailType), Token(about)}, ".")
 }
 
 // About returns what the event is about: the id of its video or stream, else of

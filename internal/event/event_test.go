@@ -70,10 +70,10 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestCheckNames(t *testing.T) {
+func TestCheckedSubject(t *testing.T) {
 	good := event.New(event.StreamStateChange{EventName: event.StreamStart, ChannelName: "c", StreamID: "st-1"})
-	if err := good.CheckNames(); err != nil {
-		t.Error(err)
+	if subject, err := good.CheckedSubject(); err != nil || subject != good.Subject() {
+		t.Errorf("%q, %v, want %q", subject, err, good.Subject())
 	}
 	for name, change := range map[string]func(e *event.Envelope){
 		"id with U+0000":            func(e *event.Envelope) { e.ID = "a\x00" },
@@ -86,7 +86,7 @@ func TestCheckNames(t *testing.T) {
 	} {
 		e := good
 		change(&e)
-		if err := e.CheckNames(); err == nil {
+		if _, err := e.CheckedSubject(); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
