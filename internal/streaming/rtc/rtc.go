@@ -77,6 +77,11 @@ func New(n Network, log *slog.Logger) (*Engine, error) {
 	e.setting.SetIncludeLoopbackCandidate(true)
 	e.setting.SetICETimeouts(disconnectedIn, failedIn, keepalive)
 	e.setting.SetReceiveMTU(receiveMTU)
+	// Else pion looks at the first packet of a track, and gives the track up for good,
+	// without a word, when that is of no payload type it knows. On a busy machine it is
+	// a retransmission, which Chromium sends to probe the network and pion gives the
+	// type 0 as long as it has seen no other packet.
+	e.setting.SetFireOnTrackBeforeFirstRTP(true)
 	if err := e.offer(n.Hosts); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}

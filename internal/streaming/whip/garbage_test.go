@@ -163,6 +163,9 @@ func TestForeignPayloads(t *testing.T) {
 		return true
 	}
 	frames := func() int { n, _ := s.counts(); return n }
+	spoils.payloadType.Store(77) // the very first, too
+	send()
+	spoils.payloadType.Store(0)
 	eventually(t, "pictures", func() bool { return send() && frames() > 0 })
 	spoils.payloadType.Store(77)
 	for range 5 {
