@@ -1,7 +1,7 @@
 // One person's broadcast: camera, connection, and what is known of both.
 
 import { api, reasonOf } from '../api/client'
-import type { Channel } from '../api/types'
+import type { Channel, Health } from '../api/types'
 import { starvation, streamChange, viewCount } from '../events'
 import { notices } from '../notices.svelte'
 import { globalTopic, realtime } from '../realtime/realtime.svelte'
@@ -413,6 +413,11 @@ export class Broadcaster {
   async #stayAwake(): Promise<void> {
     // Without it a phone switches its screen, and with it the camera, off.
     this.#lock = (await navigator.wakeLock?.request('screen').catch(() => null)) ?? null
+  }
+
+  /** Takes how the server says that the stream arrives; null when it does not know. */
+  told(health: Health | null): void {
+    this.#silence.arrives(health === null || health.reconnecting ? null : health.frameRate > 0)
   }
 
   #silence = new Silence()

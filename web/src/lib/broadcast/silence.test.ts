@@ -53,3 +53,26 @@ it('differs from studio to studio, within bounds', () => {
   const silence = new Silence(() => 0.999)
   expect([1, 2, 3, 4, 5].map(() => patience(silence)).at(-1)).toBe(75_000)
 })
+
+it('does not count what never makes a picture at the server', () => {
+  const silence = new Silence(none)
+  /** Some bytes leave all the time; by then the server says what it gets. */
+  const tick = (ms: number, arrives: boolean | null) => {
+    silence.arrives(arrives)
+    return silence.tooLong(ms, ms)
+  }
+  expect(tick(0, null)).toBe(false)
+  for (let ms = 500; ms < 8_000; ms += 500) expect(tick(ms, ms < 2_000 ? null : false)).toBe(false)
+  expect(tick(9_500, false)).toBe(true)
+  // The next connection is given longer, and one that brings pictures is left alone.
+  expect(tick(10_000, false)).toBe(false)
+  for (let ms = 10_500; ms < 20_000; ms += 500) expect(tick(ms, false)).toBe(false)
+  for (let ms = 20_000; ms < 90_000; ms += 500) expect(tick(ms, true)).toBe(false)
+})
+
+it('asks no server that says nothing', () => {
+  const silence = new Silence(none)
+  silence.arrives(false)
+  silence.reset()
+  for (let ms = 0; ms < 60_000; ms += 500) expect(silence.tooLong(ms, ms)).toBe(false)
+})

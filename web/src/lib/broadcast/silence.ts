@@ -1,6 +1,7 @@
 // Notices a connection that stands and sends no picture. Chromium has been seen to
-// begin so on a busy computer, and to stay so; its sound goes on. A new connection
-// helps, or not: each one that is silent too is given longer.
+// begin so on a busy computer, and to stay so; its sound goes on. Bytes may trickle
+// out for ever and never make a picture at the server, which then says so. A new
+// connection helps, or not: each one that is silent too is given longer.
 
 /** How long no byte of the picture may leave, in milliseconds: at first, and at the most; chance adds to it. */
 const tolerated = 8_000
@@ -11,6 +12,8 @@ const spread = 0.25
 export class Silence {
   #bytes = -1
   #since = 0
+  /** Whether pictures come to the server, by its last word; null while it has said nothing. */
+  #arrives: boolean | null = null
   /** Since when bytes leave again; 0 while none do. */
   #flows = 0
   /** How often it was silent for too long since it last sent for a while. */
@@ -26,7 +29,7 @@ export class Silence {
 
   /** Takes how much of the picture was sent by now (Unix milliseconds), and says whether it has been silent for too long. */
   tooLong(bytes: number, now: number): boolean {
-    if (bytes !== this.#bytes) {
+    if (this.#bytes < 0 || (bytes !== this.#bytes && this.#arrives !== false)) {
       if (this.#bytes >= 0) this.#flowed(now)
       this.#bytes = bytes
       this.#since = now
@@ -38,10 +41,16 @@ export class Silence {
     return true
   }
 
+  /** Takes the server's word on whether pictures come; null when it has none. */
+  arrives(pictures: boolean | null): void {
+    this.#arrives = pictures
+  }
+
   /** Begins anew: there is another connection, or nothing to send just now. */
   reset(): void {
     this.#bytes = -1
     this.#flows = 0
+    this.#arrives = null // what was said is of before
   }
 
   /** Some bytes are none: a connection that begins well and falls silent again and again is given longer, too. */
