@@ -95,6 +95,12 @@ func TestOnBothDatabases(t *testing.T) {
 		{"two confirm at once", testTwoConfirmAtOnce},
 		{"mail is retried", testMailIsRetried},
 		{"mail list is for admins", testMailListIsForAdmins},
+		{"suspend", testSuspend},
+		{"suspended during sign-in", testSuspendedDuringSignIn},
+		{"delete user", testDeleteUser},
+		{"manage oneself", testManageOneself},
+		{"users are for admins", testUsersAreForAdmins},
+		{"list users", testListUsers},
 	}
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		for _, tt := range tests {

@@ -5,8 +5,12 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 )
 
-// becameBroadcaster is what the service says, in the transaction in which
-// somebody gets the role. It hears nothing.
+// What the service says, in the transaction in which it happens. It hears nothing.
+
 func becameBroadcaster(p identity.Principal) event.Envelope {
 	return event.New(event.BroadcastUserCreated{Sub: p.ID, Email: p.Email, Username: p.Username})
 }
+
+func wasSuspended(userID string) event.Envelope { return event.New(event.UserSuspended{Sub: userID}) }
+
+func wasDeleted(userID string) event.Envelope { return event.New(event.UserDeleted{Sub: userID}) }

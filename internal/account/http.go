@@ -25,9 +25,18 @@ func (s *Service) Register(api huma.API) {
 	huma.Register(api, op("sign-out", http.MethodPost, "/api/auth/signout", "Sign out"), s.signOut)
 	huma.Register(api, op("session", http.MethodGet, "/api/auth/session", "Who is signed in, and who may sign up"), s.showSession)
 	huma.Register(api, op("set-up", http.MethodPost, "/api/auth/setup", "Make the first admin with the set-up link"), s.setUp)
-	mails := op("list-mails", http.MethodGet, "/api/admin/mail", "Mails and their links, for admins")
-	mails.Tags = []string{"admin"}
-	huma.Register(api, mails, s.listMails)
+	admin := func(id, method, path, summary, description string) huma.Operation {
+		return huma.Operation{
+			OperationID: id, Method: method, Path: "/api/admin" + path, Summary: summary, Description: description, Tags: []string{"admin"},
+		}
+	}
+	huma.Register(api, admin("list-mails", http.MethodGet, "/mail", "Mails and their links, for admins", ""), s.listMails)
+	huma.Register(api, admin("list-users", http.MethodGet, "/users", "Users, the newest first", ""), s.listUsers)
+	huma.Register(api, admin("suspend-user", http.MethodPost, "/users/{id}/suspend", "Keep a user from signing in and broadcasting",
+		"Their sessions and their broadcast end at once. What they have published stays. Doing it again changes the reason."), s.suspendUser)
+	huma.Register(api, admin("restore-user", http.MethodPost, "/users/{id}/restore", "Let a suspended user in again", ""), s.restoreUser)
+	huma.Register(api, admin("delete-user", http.MethodDelete, "/users/{id}", "Delete a user's account, with channel and videos",
+		"This cannot be undone. The videos are gone within seconds, their files soon after. The address may sign up again."), s.deleteUser)
 }
 
 // User is a user as it sees itself.

@@ -3,7 +3,39 @@ INSERT INTO users (id, email, username, password_hash, created_at)
 VALUES ($1, $2, $3, $4, $5);
 
 -- name: UserByEmail :one
-SELECT id, email, username, password_hash, created_at FROM users WHERE email = $1;
+SELECT * FROM users WHERE email = $1;
+
+-- name: UserByID :one
+SELECT * FROM users WHERE id = $1;
+
+-- name: LockUser :one
+-- Locks the user until the transaction ends.
+UPDATE users SET id = id WHERE id = $1 RETURNING *;
+
+-- name: ListUsers :many
+-- A page of users, the newest first, with a row for each of their roles.
+SELECT u.id, u.email, u.username, u.created_at, u.suspended_at, u.suspended_why, r.role
+FROM users u
+JOIN user_roles r ON r.user_id = u.id
+WHERE u.id IN (
+    SELECT p.id FROM users p
+    WHERE (p.email LIKE CAST(sqlc.arg(words) AS TEXT) ESCAPE '\' OR p.username LIKE CAST(sqlc.arg(words) AS TEXT) ESCAPE '\')
+        AND p.suspended_at >= sqlc.arg(suspended_from)
+        AND p.created_at <= sqlc.arg(at) AND (p.created_at < sqlc.arg(at) OR p.id < sqlc.arg(last_id))
+    ORDER BY p.created_at DESC, p.id DESC LIMIT sqlc.arg(row_count))
+ORDER BY u.created_at DESC, u.id DESC, r.role;
+
+-- name: SetSuspended :exec
+UPDATE users SET suspended_at = $1, suspended_why = $2 WHERE id = $3;
+
+-- name: DeleteUser :exec
+DELETE FROM users WHERE id = $1;
+
+-- name: DeleteRolesOf :exec
+DELETE FROM user_roles WHERE user_id = $1;
+
+-- name: DeleteMailsTo :exec
+DELETE FROM mails WHERE recipient = $1;
 
 -- name: UsernameTaken :one
 SELECT EXISTS (SELECT 1 FROM users WHERE username = $1);
@@ -29,7 +61,7 @@ SELECT u.id, u.email, u.username, r.role, s.seen_at
 FROM sessions s
 JOIN users u ON u.id = s.user_id
 JOIN user_roles r ON r.user_id = u.id
-WHERE s.token_hash = $1 AND s.expires_at > $2
+WHERE s.token_hash = $1 AND s.expires_at > $2 AND u.suspended_at = 0
 ORDER BY r.role;
 
 -- name: TouchSession :exec

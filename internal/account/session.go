@@ -24,7 +24,7 @@ type Login struct {
 
 // SignIn begins a session. Errors: errs.Unauthenticated, the same and after the
 // same work whether the address or the password is wrong; errs.TooMany after
-// ten failures, then one more every 30 s.
+// ten failures, then one more every 30 s; errs.Forbidden (suspended).
 func (s *Service) SignIn(ctx context.Context, email, password string) (Login, error) {
 	refused := errs.New(errs.Unauthenticated, "the e-mail address or the password is wrong")
 	email, err := parseEmail(email)
@@ -49,6 +49,9 @@ func (s *Service) SignIn(ctx context.Context, email, password string) (Login, er
 	if !right {
 		s.tries.count(email, time.Now())
 		return Login{}, refused
+	}
+	if user.SuspendedAt > 0 { // only who has the password learns of it
+		return Login{}, suspended(user)
 	}
 	var login Login
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {

@@ -109,5 +109,8 @@ func firstAdmin(ctx context.Context, tx *store.Tx, email, passwordHash string) (
 	if err := q.DeleteSessionsOf(ctx, user.ID); err != nil {
 		return identity.Principal{}, fmt.Errorf("ending sessions: %w", err)
 	}
+	if err := q.SetSuspended(ctx, sqlc.SetSuspendedParams{ID: user.ID}); err != nil {
+		return identity.Principal{}, fmt.Errorf("letting a suspended user in: %w", err)
+	}
 	return addRoles(ctx, tx, identity.Principal{ID: user.ID, Email: user.Email, Username: user.Username}, roles)
 }

@@ -62,6 +62,9 @@ func testSetupEndsWithTheFirstAdminOrTheTime(t *testing.T, n *node) {
 func testSetupOfAnExistingAccount(t *testing.T, n *node) {
 	old := n.client.Browser()
 	before := n.member(t, old, "me@home.lan")
+	if _, err := n.Suspend(t.Context(), before.User.ID, "by an admin of before"); err != nil {
+		t.Fatal(err)
+	}
 	url, _, err := n.SetupLink(t.Context())
 	if err != nil {
 		t.Fatal(err)

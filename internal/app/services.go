@@ -63,7 +63,7 @@ func (s *services) consumers() []event.Consumer {
 // background is the periodic work of all services.
 func (s *services) background() []func(context.Context) {
 	return []func(context.Context){
-		s.accounts.Run, s.videos.Run, s.postprocess.Run, s.plugins.Run, s.history.Run, s.rules.Run, s.archive.Run,
+		s.accounts.Run, s.channels.Run, s.videos.Run, s.postprocess.Run, s.plugins.Run, s.history.Run, s.rules.Run, s.archive.Run,
 		s.simulator.Run,
 	}
 }
@@ -99,7 +99,7 @@ func (c *core) services() error {
 		return err
 	}
 	c.channels, err = channel.New(channel.Config{
-		DB: c.db, Logger: c.log, Secret: c.secret, Realtime: c.realtime, Audience: c.audience,
+		DB: c.db, Logger: c.log, Secret: c.secret, Realtime: c.realtime, Audience: c.audience, Owners: c.accounts,
 		URLs: func(ctx context.Context) channel.URLs { return c.urlsFor(ctx) },
 	})
 	if err != nil {

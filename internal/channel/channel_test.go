@@ -54,20 +54,26 @@ func (a *air) Now(streamID string) (LiveNow, bool) {
 	return LiveNow{Viewers: 7, Reconnecting: true, Picture: true, OpenFor: 41600 * time.Millisecond}, streamID == "st-2"
 }
 
+// owners refuses those who are named.
+type owners map[string]error
+
+func (o owners) MayBroadcast(_ context.Context, _ *store.Tx, owner string) error { return o[owner] }
+
 type node struct {
 	*Service
 	client *apitest.Client
 	air    *air
+	owners owners
 	db     *store.DB
 }
 
 func newNode(t *testing.T, db *store.DB) *node {
 	t.Helper()
-	n := &node{air: &air{}, db: db}
+	n := &node{air: &air{}, owners: owners{}, db: db}
 	var err error
 	n.Service, err = New(Config{
 		DB: db, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Secret: []byte("0123456789abcdef0123456789abcdef"),
-		URLs: func(context.Context) URLs { return urls{} }, Realtime: n.air, Audience: n.air,
+		URLs: func(context.Context) URLs { return urls{} }, Realtime: n.air, Audience: n.air, Owners: n.owners,
 	})
 	if err != nil {
 		t.Fatal(err)

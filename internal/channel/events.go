@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/channel/sqlc"
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/identity"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
@@ -19,6 +21,11 @@ func (s *Service) Consumers() []event.Consumer {
 			Name:    "channel-users",
 			Filters: []event.Filter{{Source: event.SourceAuth, Type: event.BroadcastUserCreated{}.EventType()}},
 			Handle:  s.userCreated,
+		},
+		{
+			Name:    "channel-users-gone",
+			Filters: []event.Filter{{Source: event.SourceAuth, Type: event.UserDeleted{}.EventType()}},
+			Handle:  s.userDeleted,
 		},
 		{
 			Name:    "channel-streams",
@@ -44,10 +51,58 @@ func (s *Service) userCreated(ctx context.Context, e event.Envelope) error {
 	if err := e.Decode(&d); err != nil {
 		return err
 	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, err := s.ensure(ctx, tx, identity.Principal{ID: d.Sub, Username: d.Username})
 		return err
 	})
+	if errs.CodeOf(err) == errs.NotFound {
+		return nil // the account was deleted since
+	}
+	return err
+}
+
+// userDeleted closes the channel of an account that is gone. It needs no receipt:
+// closing what is closed does nothing.
+func (s *Service) userDeleted(ctx context.Context, e event.Envelope) error {
+	var d event.UserDeleted
+	if err := e.Decode(&d); err != nil {
+		return err
+	}
+	key := newKey() // nobody is told: what finds the channel must not be empty
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		closed, err := sqlc.New(tx).Close(ctx, sqlc.CloseParams{
+			ID: d.Sub, KeyHash: hashKey(key), KeySealed: s.sealer.Seal(key, d.Sub), CreatedAt: store.Now(),
+		})
+		if err != nil {
+			return fmt.Errorf("closing a channel: %w", err)
+		}
+		if closed == 0 {
+			return nil
+		}
+		return tx.Emit(ctx, updated(d.Sub))
+	})
+}
+
+// pruneEvery is how often closed channels of long ago are forgotten.
+const pruneEvery = time.Hour
+
+// Run does the service's periodic work until ctx is done.
+func (s *Service) Run(ctx context.Context) {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+			return sqlc.New(tx).PruneClosed(ctx, store.Now()-store.ReceiptsKept.Milliseconds())
+		})
+		if err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "closed channels of long ago are not forgotten", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // streamChanged keeps the live flag. Events come late, twice and in any order;

@@ -49,6 +49,13 @@ type LiveNow struct {
 	OpenFor      time.Duration // it still waits for media, at least 0
 }
 
+// Owners knows who may broadcast.
+type Owners interface {
+	// MayBroadcast refuses the owner of a channel who is suspended or gone, with the
+	// reason. Errors: errs.Forbidden.
+	MayBroadcast(ctx context.Context, tx *store.Tx, owner string) error
+}
+
 // Config is what the service needs; all of it is required.
 type Config struct {
 	DB       *store.DB
@@ -57,6 +64,7 @@ type Config struct {
 	URLs     func(context.Context) URLs // for the answer to the context's request
 	Realtime Realtime
 	Audience Audience
+	Owners   Owners
 }
 
 // Service is the channel service.
@@ -67,13 +75,14 @@ type Service struct {
 	urls     func(context.Context) URLs
 	realtime Realtime
 	audience Audience
+	owners   Owners
 	react    *throttle
 }
 
 // New returns the service.
 func New(cfg Config) (*Service, error) {
-	if cfg.DB == nil || cfg.Logger == nil || cfg.URLs == nil || cfg.Realtime == nil || cfg.Audience == nil {
-		return nil, errors.New("channel: DB, Logger, URLs, Realtime and Audience are needed")
+	if cfg.DB == nil || cfg.Logger == nil || cfg.URLs == nil || cfg.Realtime == nil || cfg.Audience == nil || cfg.Owners == nil {
+		return nil, errors.New("channel: DB, Logger, URLs, Realtime, Audience and Owners are needed")
 	}
 	sealer, err := store.NewSealer(cfg.Secret, "stream keys")
 	if err != nil {
@@ -81,7 +90,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	return &Service{
 		db: cfg.DB, log: cfg.Logger, sealer: sealer, urls: cfg.URLs, realtime: cfg.Realtime, audience: cfg.Audience,
-		react: newThrottle(reactionsPerSecond, reactionBurst),
+		owners: cfg.Owners, react: newThrottle(reactionsPerSecond, reactionBurst),
 	}, nil
 }
 
@@ -117,7 +126,8 @@ func (s *Service) withKey(row sqlc.Channel) (Channel, error) {
 }
 
 // Ensure returns the user's channel with its stream key, making it if there is
-// none. It may be called any number of times, by several nodes at once.
+// none. It may be called any number of times, by several nodes at once. Errors:
+// errs.NotFound (the channel is closed).
 func (s *Service) Ensure(ctx context.Context, user identity.Principal) (Channel, error) {
 	var c Channel
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -149,7 +159,11 @@ func (s *Service) ensure(ctx context.Context, tx *store.Tx, user identity.Princi
 			return row, err
 		}
 	}
-	return q.Get(ctx, user.ID)
+	row, err = q.Get(ctx, user.ID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return row, errs.Newf(errs.NotFound, "the channel %q is closed", user.ID)
+	}
+	return row, err
 }
 
 // Channel returns a channel without its key. Errors: errs.NotFound.
@@ -215,9 +229,13 @@ func (s *Service) RotateKey(ctx context.Context, id string) (string, error) {
 	return key, nil
 }
 
-// RaiseEpoch raises and returns a channel's epoch, in the caller's transaction.
-// Errors: errs.NotFound.
+// RaiseEpoch raises and returns a channel's epoch, in the caller's transaction: a
+// broadcast begins or goes on with it. Errors: errs.NotFound, errs.Forbidden (its
+// owner is suspended or gone).
 func (s *Service) RaiseEpoch(ctx context.Context, tx *store.Tx, channelID string) (int64, error) {
+	if err := s.owners.MayBroadcast(ctx, tx, channelID); err != nil {
+		return 0, err
+	}
 	epoch, err := sqlc.New(tx).RaiseEpoch(ctx, channelID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, errs.Newf(errs.NotFound, "there is no channel %q", channelID)

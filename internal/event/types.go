@@ -134,7 +134,7 @@ type MP4ProcessingFailed struct {
 type VideoDeleted struct {
 	ChannelName string `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
 	ID          string `json:"id" doc:"the video: the id of its stream" pattern:"^[A-Za-z0-9_-]{1,128}$"`
-	Reason      string `json:"reason,omitempty" doc:"why it was deleted by itself: its channel's retention; absent when somebody deleted it"`
+	Reason      string `json:"reason,omitempty" doc:"why it was deleted by itself: its channel's retention, or because its owner's account was; absent when somebody deleted it"`
 }
 
 // Author is whose video it is, by the name that people see.

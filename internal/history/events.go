@@ -6,9 +6,10 @@ import (
 	"strings"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/history/sqlc"
 )
 
-// Consumers returns what the history hears. It says nothing. There are two, so
+// Consumers returns what the history hears. It says nothing. There are several, so
 // that the first is given its own events alone: the bus cannot select by the
 // beginning of a source.
 func (s *Service) Consumers() []event.Consumer {
@@ -29,6 +30,37 @@ func (s *Service) Consumers() []event.Consumer {
 			Filters: []event.Filter{{Source: event.SourcePluginPrefix + "*", Type: event.PluginComplete{}.EventType() + "*"}},
 			Handle:  s.pluginAnswered,
 		},
+		{
+			Name:    "history-owners",
+			Filters: []event.Filter{{Source: event.SourceAuth, Type: event.UserDeleted{}.EventType()}},
+			Handle:  s.ownerDeleted,
+		},
+	}
+}
+
+// forgetBatch is how many of a channel's histories are read at a time.
+const forgetBatch = 100
+
+// ownerDeleted forgets what is known of a channel whose owner's account is deleted.
+// Its videos are deleted anyhow: this is for broadcasts that never became one.
+func (s *Service) ownerDeleted(ctx context.Context, e event.Envelope) error {
+	var d event.UserDeleted
+	if err := e.Decode(&d); err != nil {
+		return s.ignore(e, err)
+	}
+	for {
+		ids, err := sqlc.New(s.db.Read()).VideosOf(ctx, sqlc.VideosOfParams{Channel: d.Sub, Limit: forgetBatch})
+		if err != nil {
+			return fmt.Errorf("reading the histories of a channel: %w", err)
+		}
+		for _, videoID := range ids {
+			if err := s.forget(ctx, videoID, d.Sub); err != nil {
+				return err
+			}
+		}
+		if len(ids) < forgetBatch {
+			return nil
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package history_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
@@ -401,6 +402,32 @@ hook-preValidate > plugin-preValidate-slow [alert] slow / Failed after 15 min / 
 plugins: Plugins = 1
 lifecycle-complete [alert] Plugins finished / Failed by slow / slow did not answer within 15m0s
 status-failed [alert] Not published / Failed by slow / slow did not answer within 15m0s`)
+}
+
+// What never became a video is forgotten with its owner's account.
+func TestDeletedAccount(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		live := func(channel, id string) event.Envelope {
+			return event.New(event.StreamStateChange{EventName: event.StreamStart, ChannelName: channel, StreamID: id})
+		}
+		for i := range 250 { // more than are read at a time
+			f.hear(live("alice", fmt.Sprintf("st-a%d", i)))
+		}
+		f.hear(live("bob", "st-b"))
+		f.hear(event.New(event.UserDeleted{Sub: "alice"}))
+		f.hear(live("alice", "st-a1")) // once more
+		f.hear(event.New(event.UserDeleted{Sub: "alice"}))
+		var known []string
+		if err := f.Videos(context.Background(), func(id string) { known = append(known, id) }); err != nil {
+			t.Fatal(err)
+		}
+		var facts int
+		err := db.Read().QueryRow("SELECT count(*) FROM history_facts").Scan(&facts)
+		if err != nil || facts != 1 || !slices.Equal(known, []string{"st-b"}) {
+			t.Errorf("%d facts are left, of %v; %v", facts, known, err)
+		}
+	})
 }
 
 func TestDeletedVideo(t *testing.T) {

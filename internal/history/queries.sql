@@ -7,6 +7,10 @@ RETURNING *;
 -- name: BuryVideo :exec
 UPDATE history_videos SET deleted_at = $1 WHERE id = $2;
 
+-- name: VideosOf :many
+-- Those of a channel that something is known of.
+SELECT id FROM history_videos WHERE channel = $1 AND deleted_at = 0 ORDER BY id LIMIT $2;
+
 -- name: KeepFact :exec
 -- Of two facts of one name the weightier counts, then the earlier, then the one
 -- that sorts first: whichever comes first, the same one stays.

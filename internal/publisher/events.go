@@ -86,8 +86,9 @@ type message struct {
 	Detail any    `json:"detail"`
 }
 
-// signOutWhoIsGone takes the private topic at once; what waits for the next
-// look at the sessions could say what is no business of theirs any more.
+// signOutWhoIsGone takes the private topic at once: what waits for the next look at
+// the sessions could say what is no business of theirs any more. Their pages come
+// back as nobody's, and so learn of it.
 func (s *Service) signOutWhoIsGone(e event.Envelope) {
 	var d event.UserSuspended // UserDeleted has the same shape
 	if e.Source != event.SourceAuth || (e.DetailType != d.EventType() && e.DetailType != event.UserDeleted{}.EventType()) {
@@ -99,6 +100,7 @@ func (s *Service) signOutWhoIsGone(e event.Envelope) {
 	}
 	for _, p := range s.pages.signedIn(d.Sub) {
 		p.signOut()
+		p.cut()
 	}
 }
 

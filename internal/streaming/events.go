@@ -95,6 +95,11 @@ func (s *Service) Consumers() []event.Consumer {
 			},
 			Handle: s.onUserGone,
 		},
+		{
+			Name:    "streaming-users-deleted",
+			Filters: []event.Filter{{Source: event.SourceAuth, Type: "UserDeleted"}},
+			Handle:  s.onUserDeleted,
+		},
 	}
 }
 
@@ -115,6 +120,18 @@ func (s *Service) onVideoDeleted(ctx context.Context, e event.Envelope) error {
 	}
 	return s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return sqlc.New(tx).RemoveStream(ctx, d.ID)
+	})
+}
+
+// onUserDeleted forgets the streams of a channel that never became videos: those of
+// videos go with them. It needs no receipt: forgetting again does nothing.
+func (s *Service) onUserDeleted(ctx context.Context, e event.Envelope) error {
+	var d event.UserDeleted
+	if err := e.Decode(&d); err != nil {
+		return err
+	}
+	return s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return sqlc.New(tx).RemoveEndedOf(ctx, d.Sub)
 	})
 }
 

@@ -17,6 +17,10 @@ UPDATE streams SET state = 'ended', duration_ms = $1 WHERE id = $2 AND state = '
 -- name: RemoveStream :exec
 DELETE FROM streams WHERE id = $1;
 
+-- name: RemoveEndedOf :exec
+-- The streams of a channel that is closed.
+DELETE FROM streams WHERE channel = $1 AND state = 'ended';
+
 -- name: AllStreams :many
 SELECT id, channel, prefix, state, recorded, ended_at FROM streams
 WHERE id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(row_count);

@@ -124,5 +124,17 @@ func TestRows(t *testing.T) {
 		if row, err := s.row(ctx, "st-1"); errs.CodeOf(err) != errs.NotFound {
 			t.Errorf("%+v %v", row, err)
 		}
+		// The others are of the same channel, whose owner's account goes.
+		for _, tt := range []struct {
+			gone string
+			want errs.Code
+		}{{"somebody-else", ""}, {"c", errs.NotFound}, {"c", errs.NotFound}} {
+			if err := s.onUserDeleted(ctx, event.New(event.UserDeleted{Sub: tt.gone})); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.row(ctx, "st-3"); err == nil && tt.want != "" || err != nil && errs.CodeOf(err) != tt.want {
+				t.Errorf("after %s: %v, want %q", tt.gone, err, tt.want)
+			}
+		}
 	})
 }

@@ -157,12 +157,14 @@ func prefixesOf(videoID, recording string) []string {
 	return []string{recording + "/", filesPrefix(videoID)}
 }
 
-// pruneTombstones forgets deleted videos of which no news can come any more: the
-// receipts of their events are as old.
+// pruneTombstones forgets deleted videos, and channels, of which no news can come
+// any more: the receipts of their events are as old.
 func (s *Service) pruneTombstones(ctx context.Context) error {
+	before := store.Now() - store.ReceiptsKept.Milliseconds()
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, err := sqlc.New(tx).PruneTombstones(ctx, store.Now()-store.ReceiptsKept.Milliseconds())
-		return err
+		q := sqlc.New(tx)
+		_, err := q.PruneTombstones(ctx, before)
+		return errors.Join(err, q.PruneClosedChannels(ctx, before))
 	})
 }
 

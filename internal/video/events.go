@@ -13,6 +13,7 @@ import (
 const (
 	catalogueConsumer = "video-catalogue"
 	deleteConsumer    = "video-delete"
+	ownersConsumer    = "video-owners"
 )
 
 // Consumers returns what the video manager hears. It says recording-ready,
@@ -35,6 +36,14 @@ func (s *Service) Consumers() []event.Consumer {
 			Name:    deleteConsumer,
 			Filters: []event.Filter{{Source: event.SourceVideoManager, Type: event.VideoDeleted{}.EventType()}},
 			Handle:  s.removeObjects,
+		},
+		{
+			Name: ownersConsumer,
+			Filters: []event.Filter{
+				{Source: event.SourceAuth, Type: event.UserDeleted{}.EventType()},
+				{Source: event.SourceStreaming, Type: event.StreamStateChange{}.EventType()},
+			},
+			Handle: s.ownersChange,
 		},
 	}
 }
@@ -72,13 +81,26 @@ func (s *Service) recordingEnded(ctx context.Context, e event.Envelope) error {
 	username, err := s.channels.Username(ctx, d.ChannelName)
 	switch {
 	case errs.CodeOf(err) == errs.NotFound:
-		username = d.ChannelName // the owner is gone, the recording is not
+		username = d.ChannelName // nobody knows the owner any more
 	case err != nil:
 		return err
 	}
-	return s.change(ctx, e, d.StreamID, d.ChannelName, func(v *sqlc.Video) []event.Envelope {
-		return s.recorded(v, e, d, username)
+	err = s.changeWith(ctx, e, d.StreamID, d.ChannelName, func(ctx context.Context, tx *store.Tx, v *sqlc.Video) ([]event.Envelope, error) {
+		if v.DeletedAt > 0 {
+			v.Prefix = recordingPrefix(d) // what nobody could sweep, not knowing where it lies
+			return nil, nil
+		}
+		follows := s.recorded(v, e, d, username)
+		gone, err := ownerIsGone(ctx, tx, *v)
+		if gone && err == nil {
+			return nil, bury(ctx, tx, v, ownerGone)
+		}
+		return follows, err
 	})
+	if err != nil {
+		return err
+	}
+	return s.sweep(ctx, d.StreamID, true) // nothing, unless it is deleted
 }
 
 func (s *Service) processingStarted(ctx context.Context, e event.Envelope) error {
@@ -135,6 +157,9 @@ func (s *Service) lifecycleComplete(ctx context.Context, e event.Envelope) error
 		return err
 	}
 	return s.changeWith(ctx, e, d.ID, d.ChannelName, func(ctx context.Context, tx *store.Tx, v *sqlc.Video) ([]event.Envelope, error) {
+		if v.DeletedAt > 0 {
+			return nil, nil
+		}
 		follows := s.judged(v, e, d)
 		if follows == nil {
 			return nil, nil // it was judged before
@@ -148,11 +173,15 @@ func (s *Service) lifecycleComplete(ctx context.Context, e event.Envelope) error
 // it in the same transaction. A video whose first fact this is gets its row.
 func (s *Service) change(ctx context.Context, e event.Envelope, id, channel string, apply func(*sqlc.Video) []event.Envelope) error {
 	return s.changeWith(ctx, e, id, channel, func(_ context.Context, _ *store.Tx, v *sqlc.Video) ([]event.Envelope, error) {
+		if v.DeletedAt > 0 {
+			return nil, nil
+		}
 		return apply(v), nil
 	})
 }
 
-// changeWith is change for what writes more than the row.
+// changeWith is change for what writes more than the row, or of a deleted video as
+// well.
 func (s *Service) changeWith(ctx context.Context, e event.Envelope, id, channel string,
 	apply func(context.Context, *store.Tx, *sqlc.Video) ([]event.Envelope, error)) error {
 	return s.db.Once(ctx, catalogueConsumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
@@ -164,7 +193,6 @@ func (s *Service) changeWith(ctx context.Context, e event.Envelope, id, channel 
 			// Somebody worked on while it was deleted: there may be objects
 			// again. The new time tells a sweep that runs just now.
 			v.DeletedAt, v.Swept = max(store.Now(), v.DeletedAt+1), false
-			return save(ctx, tx, v)
 		}
 		follows, err := apply(ctx, tx, &v)
 		if err != nil {

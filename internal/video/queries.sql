@@ -170,3 +170,19 @@ ON CONFLICT (channel) DO UPDATE SET keep_days = excluded.keep_days, keep_bytes =
 -- A channel's videos, the oldest first.
 SELECT id, status, created_at, stored_bytes FROM videos
 WHERE channel = $1 AND recorded = TRUE AND deleted_at = 0 AND id NOT LIKE 'sim-%' ORDER BY created_at, id;
+
+-- name: CloseChannel :exec
+INSERT INTO video_closed_channels (channel, closed_at) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: ChannelClosed :one
+SELECT EXISTS (SELECT 1 FROM video_closed_channels WHERE channel = $1);
+
+-- name: PruneClosedChannels :exec
+DELETE FROM video_closed_channels WHERE closed_at < $1;
+
+-- name: UndeletedOf :many
+-- What is still there of a channel. Simulated videos are the simulator's.
+SELECT id FROM videos WHERE channel = $1 AND deleted_at = 0 AND id NOT LIKE 'sim-%' ORDER BY id LIMIT $2;
+
+-- name: RemoveRetention :exec
+DELETE FROM video_retention WHERE channel = $1;

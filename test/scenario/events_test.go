@@ -54,6 +54,8 @@ func TestEventsOfALife(t *testing.T) {
 	if status, body := owner.Do(http.MethodDelete, "/api/video/"+id, nil); status != http.StatusNoContent {
 		t.Errorf("deleting: %d %s", status, body)
 	}
+	change(t, ear.admin, http.MethodPost, u, "/suspend", map[string]string{"reason": "an example"}, http.StatusOK)
+	change(t, ear.admin, http.MethodDelete, u, "", nil, http.StatusNoContent)
 	for _, name := range []string{
 		"BroadcastUserCreated", "ChannelUpdated", "StreamKeyRotated", "ViewCountUpdated",
 		"Stream-State-Change.stream-start", "Stream-State-Change.ingest-configuration", "Stream-State-Change.starvation-start",
@@ -61,7 +63,7 @@ func TestEventsOfALife(t *testing.T) {
 		"Recording-State-Change.recording-start", "Recording-State-Change.recording-end",
 		"MP4ProcessingStarted", "MP4ProcessingComplete", "recording-ready",
 		"LifeCycleStarted", "plugin-invocation", "plugin-complete", "Plugin-failed", "LifeCycleComplete",
-		"VideoStatusUpdated", "VideoDeleted",
+		"VideoStatusUpdated", "VideoDeleted", "UserSuspended", "UserDeleted",
 	} {
 		eventtest.Example(t, name, ear.wait(t, name), v.Author.Username, "brave-otter-42")
 	}
@@ -75,6 +77,7 @@ func TestEventsOfALife(t *testing.T) {
 type ear struct {
 	t        *testing.T
 	registry *schema.Registry
+	admin    *harness.Client
 
 	mu    sync.Mutex
 	first map[string]event.Envelope
@@ -86,8 +89,8 @@ func listenWebhook(t *testing.T, n *harness.Node) *ear {
 	e := &ear{t: t, registry: schema.New(), first: map[string]event.Envelope{}}
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
-	admin := n.SignIn(n.AddUser("admin@example.com", "admin"))
-	status, body := admin.Do(http.MethodPost, "/api/rules", map[string]any{
+	e.admin = n.SignIn(n.AddUser("admin@example.com", "admin"))
+	status, body := e.admin.Do(http.MethodPost, "/api/rules", map[string]any{
 		"name": "all", "enabled": true, "pattern": `{"source":[{"prefix":"serverlessVideo."}]}`,
 		"target": map[string]string{"type": "webhook", "url": server.URL},
 	})

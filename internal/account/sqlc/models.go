@@ -32,4 +32,6 @@ type User struct {
 	Username     string
 	PasswordHash string
 	CreatedAt    int64
+	SuspendedAt  int64
+	SuspendedWhy string
 }

@@ -74,6 +74,15 @@ func (q *Queries) DeleteLinksOfKind(ctx context.Context, kind string) error {
 	return err
 }
 
+const deleteMailsTo = `-- name: DeleteMailsTo :exec
+DELETE FROM mails WHERE recipient = $1
+`
+
+func (q *Queries) DeleteMailsTo(ctx context.Context, recipient string) error {
+	_, err := q.db.ExecContext(ctx, deleteMailsTo, recipient)
+	return err
+}
+
 const deleteOldMails = `-- name: DeleteOldMails :execrows
 DELETE FROM mails WHERE created_at <= $1
 `
@@ -84,6 +93,15 @@ func (q *Queries) DeleteOldMails(ctx context.Context, createdAt int64) (int64, e
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const deleteRolesOf = `-- name: DeleteRolesOf :exec
+DELETE FROM user_roles WHERE user_id = $1
+`
+
+func (q *Queries) DeleteRolesOf(ctx context.Context, userID string) error {
+	_, err := q.db.ExecContext(ctx, deleteRolesOf, userID)
+	return err
 }
 
 const deleteSession = `-- name: DeleteSession :exec
@@ -101,6 +119,15 @@ DELETE FROM sessions WHERE user_id = $1
 
 func (q *Queries) DeleteSessionsOf(ctx context.Context, userID string) error {
 	_, err := q.db.ExecContext(ctx, deleteSessionsOf, userID)
+	return err
+}
+
+const deleteUser = `-- name: DeleteUser :exec
+DELETE FROM users WHERE id = $1
+`
+
+func (q *Queries) DeleteUser(ctx context.Context, id string) error {
+	_, err := q.db.ExecContext(ctx, deleteUser, id)
 	return err
 }
 
@@ -348,6 +375,95 @@ func (q *Queries) ListMails(ctx context.Context, arg ListMailsParams) ([]Mail, e
 	return items, nil
 }
 
+const listUsers = `-- name: ListUsers :many
+SELECT u.id, u.email, u.username, u.created_at, u.suspended_at, u.suspended_why, r.role
+FROM users u
+JOIN user_roles r ON r.user_id = u.id
+WHERE u.id IN (
+    SELECT p.id FROM users p
+    WHERE (p.email LIKE CAST($1 AS TEXT) ESCAPE '\' OR p.username LIKE CAST($1 AS TEXT) ESCAPE '\')
+        AND p.suspended_at >= $2
+        AND p.created_at <= $3 AND (p.created_at < $3 OR p.id < $4)
+    ORDER BY p.created_at DESC, p.id DESC LIMIT $5)
+ORDER BY u.created_at DESC, u.id DESC, r.role
+`
+
+type ListUsersParams struct {
+	Words         string
+	SuspendedFrom int64
+	At            int64
+	LastID        string
+	RowCount      int32
+}
+
+type ListUsersRow struct {
+	ID           string
+	Email        string
+	Username     string
+	CreatedAt    int64
+	SuspendedAt  int64
+	SuspendedWhy string
+	Role         string
+}
+
+// A page of users, the newest first, with a row for each of their roles.
+func (q *Queries) ListUsers(ctx context.Context, arg ListUsersParams) ([]ListUsersRow, error) {
+	rows, err := q.db.QueryContext(ctx, listUsers,
+		arg.Words,
+		arg.SuspendedFrom,
+		arg.At,
+		arg.LastID,
+		arg.RowCount,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListUsersRow{}
+	for rows.Next() {
+		var i ListUsersRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Email,
+			&i.Username,
+			&i.CreatedAt,
+			&i.SuspendedAt,
+			&i.SuspendedWhy,
+			&i.Role,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockUser = `-- name: LockUser :one
+UPDATE users SET id = id WHERE id = $1 RETURNING id, email, username, password_hash, created_at, suspended_at, suspended_why
+`
+
+// Locks the user until the transaction ends.
+func (q *Queries) LockUser(ctx context.Context, id string) (User, error) {
+	row := q.db.QueryRowContext(ctx, lockUser, id)
+	var i User
+	err := row.Scan(
+		&i.ID,
+		&i.Email,
+		&i.Username,
+		&i.PasswordHash,
+		&i.CreatedAt,
+		&i.SuspendedAt,
+		&i.SuspendedWhy,
+	)
+	return i, err
+}
+
 const roleExists = `-- name: RoleExists :one
 SELECT EXISTS (SELECT 1 FROM user_roles WHERE role = $1)
 `
@@ -391,7 +507,7 @@ SELECT u.id, u.email, u.username, r.role, s.seen_at
 FROM sessions s
 JOIN users u ON u.id = s.user_id
 JOIN user_roles r ON r.user_id = u.id
-WHERE s.token_hash = $1 AND s.expires_at > $2
+WHERE s.token_hash = $1 AND s.expires_at > $2 AND u.suspended_at = 0
 ORDER BY r.role
 `
 
@@ -477,6 +593,21 @@ func (q *Queries) SetPassword(ctx context.Context, arg SetPasswordParams) error 
 	return err
 }
 
+const setSuspended = `-- name: SetSuspended :exec
+UPDATE users SET suspended_at = $1, suspended_why = $2 WHERE id = $3
+`
+
+type SetSuspendedParams struct {
+	SuspendedAt  int64
+	SuspendedWhy string
+	ID           string
+}
+
+func (q *Queries) SetSuspended(ctx context.Context, arg SetSuspendedParams) error {
+	_, err := q.db.ExecContext(ctx, setSuspended, arg.SuspendedAt, arg.SuspendedWhy, arg.ID)
+	return err
+}
+
 const touchSession = `-- name: TouchSession :exec
 UPDATE sessions SET seen_at = $1, expires_at = $2 WHERE token_hash = $3
 `
@@ -493,7 +624,7 @@ func (q *Queries) TouchSession(ctx context.Context, arg TouchSessionParams) erro
 }
 
 const userByEmail = `-- name: UserByEmail :one
-SELECT id, email, username, password_hash, created_at FROM users WHERE email = $1
+SELECT id, email, username, password_hash, created_at, suspended_at, suspended_why FROM users WHERE email = $1
 `
 
 func (q *Queries) UserByEmail(ctx context.Context, email string) (User, error) {
@@ -505,6 +636,27 @@ func (q *Queries) UserByEmail(ctx context.Context, email string) (User, error) {
 		&i.Username,
 		&i.PasswordHash,
 		&i.CreatedAt,
+		&i.SuspendedAt,
+		&i.SuspendedWhy,
+	)
+	return i, err
+}
+
+const userByID = `-- name: UserByID :one
+SELECT id, email, username, password_hash, created_at, suspended_at, suspended_why FROM users WHERE id = $1
+`
+
+func (q *Queries) UserByID(ctx context.Context, id string) (User, error) {
+	row := q.db.QueryRowContext(ctx, userByID, id)
+	var i User
+	err := row.Scan(
+		&i.ID,
+		&i.Email,
+		&i.Username,
+		&i.PasswordHash,
+		&i.CreatedAt,
+		&i.SuspendedAt,
+		&i.SuspendedWhy,
 	)
 	return i, err
 }

@@ -15,4 +15,5 @@ type Channel struct {
 	LastEndedID  string
 	Epoch        int64
 	CreatedAt    int64
+	ClosedAt     int64
 }

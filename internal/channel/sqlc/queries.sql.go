@@ -10,7 +10,7 @@ import (
 )
 
 const all = `-- name: All :many
-SELECT id, username, key_hash, key_sealed, live, live_stream_id, live_since, last_ended_id, epoch, created_at FROM channels ORDER BY created_at, id
+SELECT id, username, key_hash, key_sealed, live, live_stream_id, live_since, last_ended_id, epoch, created_at, closed_at FROM channels WHERE closed_at = 0 ORDER BY created_at, id
 `
 
 func (q *Queries) All(ctx context.Context) ([]Channel, error) {
@@ -33,6 +33,7 @@ func (q *Queries) All(ctx context.Context) ([]Channel, error) {
 			&i.LastEndedID,
 			&i.Epoch,
 			&i.CreatedAt,
+			&i.ClosedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -48,7 +49,7 @@ func (q *Queries) All(ctx context.Context) ([]Channel, error) {
 }
 
 const byKey = `-- name: ByKey :one
-SELECT id, username, key_hash, key_sealed, live, live_stream_id, live_since, last_ended_id, epoch, created_at FROM channels WHERE key_hash = $1
+SELECT id, username, key_hash, key_sealed, live, live_stream_id, live_since, last_ended_id, epoch, created_at, closed_at FROM channels WHERE key_hash = $1 AND closed_at = 0
 `
 
 func (q *Queries) ByKey(ctx context.Context, keyHash string) (Channel, error) {
@@ -65,12 +66,43 @@ func (q *Queries) ByKey(ctx context.Context, keyHash string) (Channel, error) {
 		&i.LastEndedID,
 		&i.Epoch,
 		&i.CreatedAt,
+		&i.ClosedAt,
 	)
 	return i, err
 }
 
+const close = `-- name: Close :execrows
+INSERT INTO channels (id, username, key_hash, key_sealed, live, live_stream_id, live_since, last_ended_id, epoch, created_at, closed_at)
+VALUES ($1, '', $2, $3, FALSE, '', 0, '', 0, $4, $4)
+ON CONFLICT (id) DO UPDATE SET username = '', key_hash = excluded.key_hash, key_sealed = excluded.key_sealed,
+    live = FALSE, live_stream_id = '', live_since = 0, closed_at = excluded.closed_at
+WHERE channels.closed_at = 0
+`
+
+type CloseParams struct {
+	ID        string
+	KeyHash   string
+	KeySealed []byte
+	CreatedAt int64
+}
+
+// Makes the channel a tombstone, or begins with one: its beginning may be heard of
+// after its end.
+func (q *Queries) Close(ctx context.Context, arg CloseParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, close,
+		arg.ID,
+		arg.KeyHash,
+		arg.KeySealed,
+		arg.CreatedAt,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const get = `-- name: Get :one
-SELECT id, username, key_hash, key_sealed, live, live_stream_id, live_since, last_ended_id, epoch, created_at FROM channels WHERE id = $1
+SELECT id, username, key_hash, key_sealed, live, live_stream_id, live_since, last_ended_id, epoch, created_at, closed_at FROM channels WHERE id = $1 AND closed_at = 0
 `
 
 func (q *Queries) Get(ctx context.Context, id string) (Channel, error) {
@@ -87,6 +119,7 @@ func (q *Queries) Get(ctx context.Context, id string) (Channel, error) {
 		&i.LastEndedID,
 		&i.Epoch,
 		&i.CreatedAt,
+		&i.ClosedAt,
 	)
 	return i, err
 }
@@ -120,7 +153,7 @@ func (q *Queries) Insert(ctx context.Context, arg InsertParams) (int64, error) {
 }
 
 const live = `-- name: Live :many
-SELECT id, username, key_hash, key_sealed, live, live_stream_id, live_since, last_ended_id, epoch, created_at FROM channels
+SELECT id, username, key_hash, key_sealed, live, live_stream_id, live_since, last_ended_id, epoch, created_at, closed_at FROM channels
 WHERE live = TRUE AND (live_since < $1 OR (live_since = $1 AND id < $2))
 ORDER BY live_since DESC, id DESC
 LIMIT $3
@@ -152,6 +185,7 @@ func (q *Queries) Live(ctx context.Context, arg LiveParams) ([]Channel, error) {
 			&i.LastEndedID,
 			&i.Epoch,
 			&i.CreatedAt,
+			&i.ClosedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -167,8 +201,8 @@ func (q *Queries) Live(ctx context.Context, arg LiveParams) ([]Channel, error) {
 }
 
 const newest = `-- name: Newest :many
-SELECT id, username, key_hash, key_sealed, live, live_stream_id, live_since, last_ended_id, epoch, created_at FROM channels
-WHERE created_at < $1 OR (created_at = $1 AND id < $2)
+SELECT id, username, key_hash, key_sealed, live, live_stream_id, live_since, last_ended_id, epoch, created_at, closed_at FROM channels
+WHERE closed_at = 0 AND (created_at < $1 OR (created_at = $1 AND id < $2))
 ORDER BY created_at DESC, id DESC
 LIMIT $3
 `
@@ -199,6 +233,7 @@ func (q *Queries) Newest(ctx context.Context, arg NewestParams) ([]Channel, erro
 			&i.LastEndedID,
 			&i.Epoch,
 			&i.CreatedAt,
+			&i.ClosedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -213,8 +248,17 @@ func (q *Queries) Newest(ctx context.Context, arg NewestParams) ([]Channel, erro
 	return items, nil
 }
 
+const pruneClosed = `-- name: PruneClosed :exec
+DELETE FROM channels WHERE closed_at > 0 AND closed_at < $1
+`
+
+func (q *Queries) PruneClosed(ctx context.Context, closedAt int64) error {
+	_, err := q.db.ExecContext(ctx, pruneClosed, closedAt)
+	return err
+}
+
 const raiseEpoch = `-- name: RaiseEpoch :one
-UPDATE channels SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch
+UPDATE channels SET epoch = epoch + 1 WHERE id = $1 AND closed_at = 0 RETURNING epoch
 `
 
 func (q *Queries) RaiseEpoch(ctx context.Context, id string) (int64, error) {
@@ -225,7 +269,7 @@ func (q *Queries) RaiseEpoch(ctx context.Context, id string) (int64, error) {
 }
 
 const setKey = `-- name: SetKey :execrows
-UPDATE channels SET key_hash = $1, key_sealed = $2 WHERE id = $3
+UPDATE channels SET key_hash = $1, key_sealed = $2 WHERE id = $3 AND closed_at = 0
 `
 
 type SetKeyParams struct {
@@ -245,7 +289,7 @@ func (q *Queries) SetKey(ctx context.Context, arg SetKeyParams) (int64, error) {
 const setLive = `-- name: SetLive :execrows
 UPDATE channels
 SET live = $1, live_stream_id = $2, live_since = $3, last_ended_id = $4
-WHERE id = $5 AND live_stream_id = $6 AND last_ended_id = $7
+WHERE id = $5 AND live_stream_id = $6 AND last_ended_id = $7 AND closed_at = 0
 `
 
 type SetLiveParams struct {

@@ -8,7 +8,6 @@ type definition struct {
 	what   string
 	when   string
 	rules  []object // that a detail must keep beyond its fields
-	unsaid bool     // nothing says it yet, though there is who hears it
 }
 
 // definitions are all events of our own, in the order of a video's life. Those
@@ -21,14 +20,14 @@ func definitions() []definition {
 			when:   "In the transaction in which an account gets the role; again when it loses it and gets it back. The channel is made of it.",
 		},
 		{
-			detail: event.UserSuspended{}, unsaid: true,
-			what: "Somebody may not sign in any more.",
-			when: "Their broadcast, if there is one, ends.",
+			detail: event.UserSuspended{},
+			what:   "Somebody may not sign in any more.",
+			when:   "In the transaction in which an admin suspends the account. Sessions and a broadcast end; what is published stays.",
 		},
 		{
-			detail: event.UserDeleted{}, unsaid: true,
-			what: "Somebody's account is gone.",
-			when: "Their broadcast, if there is one, ends.",
+			detail: event.UserDeleted{},
+			what:   "Somebody's account is gone.",
+			when:   "In the transaction in which an admin deletes the account. Channel and videos are deleted because of it.",
 		},
 		{
 			detail: event.ChannelUpdated{},

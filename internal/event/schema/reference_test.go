@@ -87,9 +87,6 @@ func anchor(t *Type) string {
 func section(t *Type) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n## %s\n\n%s\n\n- Said: %s\n- Source: `%s`\n- Schema: `%s`\n\n", t.DetailType, t.What, t.When, t.Source, BasePath+t.Name)
-	if t.Unsaid {
-		b.WriteString("Nothing says it yet: this version hears it, and has no way to do what it tells of.\n\n")
-	}
 	b.WriteString(table(rows("", detailOf(t))))
 	for _, e := range t.Examples {
 		fmt.Fprintf(&b, "\n```json\n%s\n```\n", compact(e.Event))

@@ -28,7 +28,6 @@ type Type struct {
 	DetailType string // of plugins with {hook} and {plugin} in it
 	What       string // what it says
 	When       string // when it is said
-	Unsaid     bool   // nothing says it yet
 	Schema     json.RawMessage
 	Examples   []Example
 
@@ -92,7 +91,7 @@ func newType(compiler *jsonschema.Compiler, d definition, source, detailType obj
 	t := &Type{
 		Name:   nameOf(d.detail),
 		Source: d.detail.EventSource(), DetailType: d.detail.EventType(),
-		What: d.what, When: d.when, Unsaid: d.unsaid,
+		What: d.what, When: d.when,
 	}
 	t.Examples = examplesOf(t.Name)
 	texts := make([]json.RawMessage, len(t.Examples))

@@ -106,8 +106,8 @@ func TestEveryTypeHasASchema(t *testing.T) {
 func TestExamples(t *testing.T) {
 	r := schema.New()
 	for _, typ := range r.Types() {
-		if (len(typ.Examples) == 0) != typ.Unsaid {
-			t.Errorf("%s: %d examples, unsaid %v", typ.Name, len(typ.Examples), typ.Unsaid)
+		if len(typ.Examples) == 0 {
+			t.Errorf("%s has no example", typ.Name)
 		}
 		whole := compile(t, typ)
 		for _, example := range typ.Examples {

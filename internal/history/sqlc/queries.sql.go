@@ -448,3 +448,36 @@ func (q *Queries) VideoIDs(ctx context.Context, arg VideoIDsParams) ([]string, e
 	}
 	return items, nil
 }
+
+const videosOf = `-- name: VideosOf :many
+SELECT id FROM history_videos WHERE channel = $1 AND deleted_at = 0 ORDER BY id LIMIT $2
+`
+
+type VideosOfParams struct {
+	Channel string
+	Limit   int32
+}
+
+// Those of a channel that something is known of.
+func (q *Queries) VideosOf(ctx context.Context, arg VideosOfParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, videosOf, arg.Channel, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

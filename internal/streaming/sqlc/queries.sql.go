@@ -146,6 +146,16 @@ func (q *Queries) NewestStream(ctx context.Context, channel string) (string, err
 	return id, err
 }
 
+const removeEndedOf = `-- name: RemoveEndedOf :exec
+DELETE FROM streams WHERE channel = $1 AND state = 'ended'
+`
+
+// The streams of a channel that is closed.
+func (q *Queries) RemoveEndedOf(ctx context.Context, channel string) error {
+	_, err := q.db.ExecContext(ctx, removeEndedOf, channel)
+	return err
+}
+
 const removeStream = `-- name: RemoveStream :exec
 DELETE FROM streams WHERE id = $1
 `

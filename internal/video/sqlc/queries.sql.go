@@ -213,6 +213,17 @@ func (q *Queries) ChangeWords(ctx context.Context, arg ChangeWordsParams) error 
 	return err
 }
 
+const channelClosed = `-- name: ChannelClosed :one
+SELECT EXISTS (SELECT 1 FROM video_closed_channels WHERE channel = $1)
+`
+
+func (q *Queries) ChannelClosed(ctx context.Context, channel string) (bool, error) {
+	row := q.db.QueryRowContext(ctx, channelClosed, channel)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const claimVideo = `-- name: ClaimVideo :one
 INSERT INTO videos (id, channel, username, created_at, status, reason, prefix, recorded, processed,
     mp4_key, thumbnail_key, duration_ms, width, height, size, title, typed_title, tags, event_tag,
@@ -265,6 +276,20 @@ func (q *Queries) ClaimVideo(ctx context.Context, arg ClaimVideoParams) (Video, 
 		&i.TypedTags,
 	)
 	return i, err
+}
+
+const closeChannel = `-- name: CloseChannel :exec
+INSERT INTO video_closed_channels (channel, closed_at) VALUES ($1, $2) ON CONFLICT DO NOTHING
+`
+
+type CloseChannelParams struct {
+	Channel  string
+	ClosedAt int64
+}
+
+func (q *Queries) CloseChannel(ctx context.Context, arg CloseChannelParams) error {
+	_, err := q.db.ExecContext(ctx, closeChannel, arg.Channel, arg.ClosedAt)
+	return err
 }
 
 const deleted = `-- name: Deleted :one
@@ -766,6 +791,15 @@ func (q *Queries) MarkSwept(ctx context.Context, arg MarkSweptParams) error {
 	return err
 }
 
+const pruneClosedChannels = `-- name: PruneClosedChannels :exec
+DELETE FROM video_closed_channels WHERE closed_at < $1
+`
+
+func (q *Queries) PruneClosedChannels(ctx context.Context, closedAt int64) error {
+	_, err := q.db.ExecContext(ctx, pruneClosedChannels, closedAt)
+	return err
+}
+
 const pruneTombstones = `-- name: PruneTombstones :execrows
 DELETE FROM videos WHERE deleted_at > 0 AND deleted_at < $1 AND swept = TRUE AND sweep_again_at = 0
 `
@@ -776,6 +810,15 @@ func (q *Queries) PruneTombstones(ctx context.Context, deletedAt int64) (int64, 
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const removeRetention = `-- name: RemoveRetention :exec
+DELETE FROM video_retention WHERE channel = $1
+`
+
+func (q *Queries) RemoveRetention(ctx context.Context, channel string) error {
+	_, err := q.db.ExecContext(ctx, removeRetention, channel)
+	return err
 }
 
 const retention = `-- name: Retention :one
@@ -1150,6 +1193,39 @@ func (q *Queries) TranscriptWords(ctx context.Context, videoID string) (string, 
 	var words string
 	err := row.Scan(&words)
 	return words, err
+}
+
+const undeletedOf = `-- name: UndeletedOf :many
+SELECT id FROM videos WHERE channel = $1 AND deleted_at = 0 AND id NOT LIKE 'sim-%' ORDER BY id LIMIT $2
+`
+
+type UndeletedOfParams struct {
+	Channel string
+	Limit   int32
+}
+
+// What is still there of a channel. Simulated videos are the simulator's.
+func (q *Queries) UndeletedOf(ctx context.Context, arg UndeletedOfParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, undeletedOf, arg.Channel, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const unmeasured = `-- name: Unmeasured :many

@@ -21,6 +21,80 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Users, the newest first */
+        get: operations["list-users"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/users/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete a user's account, with channel and videos
+         * @description This cannot be undone. The videos are gone within seconds, their files soon after. The address may sign up again.
+         */
+        delete: operations["delete-user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/users/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a suspended user in again */
+        post: operations["restore-user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/users/{id}/suspend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Keep a user from signing in and broadcasting
+         * @description Their sessions and their broadcast end at once. What they have published stays. Doing it again changes the reason.
+         */
+        post: operations["suspend-user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/archive": {
         parameters: {
             query?: never;
@@ -1688,6 +1762,16 @@ export interface components {
             /** @description offset of the next page; absent on the last */
             nextPage?: string;
         };
+        ListUserView: {
+            /**
+             * Format: int64
+             * @description rows on this page
+             */
+            count: number;
+            data: components["schemas"]["UserView"][];
+            /** @description offset of the next page; absent on the last */
+            nextPage?: string;
+        };
         ListVideo: {
             /**
              * Format: int64
@@ -2460,6 +2544,15 @@ export interface components {
             /** @description of those that are not over */
             oldest?: components["schemas"]["FlowView"];
         };
+        Suspension: {
+            /** Format: date-time */
+            at: string;
+            reason?: string;
+        };
+        SuspensionInput: {
+            /** @description is shown to them when they sign in */
+            reason?: string;
+        };
         TimelineMetric: {
             /** Format: date-time */
             createdAt: string;
@@ -2521,6 +2614,16 @@ export interface components {
             email: string;
             id: string;
             roles: ("viewer" | "broadcaster" | "developer" | "admin")[];
+            username: string;
+        };
+        UserView: {
+            /** Format: date-time */
+            createdAt: string;
+            email: string;
+            id: string;
+            roles: ("viewer" | "broadcaster" | "developer" | "admin")[];
+            /** @description absent for who may sign in */
+            suspended?: components["schemas"]["Suspension"];
             username: string;
         };
         Video: {
@@ -2618,6 +2721,138 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ListMailView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-users": {
+        parameters: {
+            query?: {
+                /** @description part of the e-mail address or the user name */
+                q?: string;
+                /** @description true: only users who are suspended */
+                suspended?: boolean;
+                /** @description nextPage of the page before */
+                offset?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListUserView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "delete-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "restore-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"];
+                };
+            };
+            /** @description What went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "suspend-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuspensionInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"];
                 };
             };
             /** @description What went wrong */
