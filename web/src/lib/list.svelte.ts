@@ -56,6 +56,13 @@ export class List<T extends Row> {
     this.rows = known ? this.rows.map((one) => (one.id === row.id ? row : one)) : [row, ...this.rows]
   }
 
+  /** Takes a row away that is gone. Returns the one that is in its place now, or is the last. */
+  drop(id: string): T | undefined {
+    const place = this.rows.findIndex((row) => row.id === id)
+    this.rows = this.rows.filter((row) => row.id !== id)
+    return this.rows[place] ?? this.rows.at(-1)
+  }
+
   async #ask(offset: string | undefined, rowsOf: (page: Page<T>) => T[], other = false): Promise<void> {
     const round = ++this.#round
     this.reading = true

@@ -116,6 +116,16 @@ describe('a list', () => {
     expect(ids(list.rows)).toBe('ba')
   })
 
+  it('says which row is in the place of one that went', async () => {
+    const { list, asked } = await two()
+    void list.more()
+    await asked[1]!.answer('ba')
+    expect([list.drop('c')?.id, ids(list.rows)]).toEqual(['b', 'dba'])
+    expect([list.drop('a')?.id, ids(list.rows)]).toEqual(['b', 'db'])
+    list.drop('d')
+    expect(list.drop('b')).toBeUndefined()
+  })
+
   it('says nothing of a look that fails', async () => {
     const { list, asked, shown } = await two()
     void list.refresh()

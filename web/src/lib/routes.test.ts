@@ -9,6 +9,7 @@ describe('match', () => {
     ['/my/videos', 'my-videos', {}],
     ['/my/videos/st-1', 'my-video', { id: 'st-1' }],
     ['/watch/a%2Fb', 'watch', { id: 'a/b' }],
+    ['/admin/users', 'users', {}],
     ['/admin/rules', 'rules', {}],
     ['/admin/rules/ru-1', 'rule', { id: 'ru-1' }],
     ['/admin/events', 'events', {}],

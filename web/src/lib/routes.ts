@@ -13,6 +13,7 @@ export type PageName =
   | 'my-video'
   | 'my-channel'
   | 'admin'
+  | 'users'
   | 'rules'
   | 'rule'
   | 'events'
@@ -42,6 +43,7 @@ const routes: [string, PageName][] = [
   ['/my/videos/:id', 'my-video'],
   ['/my/channel', 'my-channel'],
   ['/admin', 'admin'],
+  ['/admin/users', 'users'],
   ['/admin/rules', 'rules'],
   ['/admin/rules/:id', 'rule'],
   ['/admin/events', 'events'],

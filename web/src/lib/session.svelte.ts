@@ -25,12 +25,30 @@ class SessionStore {
 
   /** Notices when a session ends while the app is open. */
   start(): void {
-    onSignedOut(() => {
-      if (!this.user) return
-      this.user = null
-      realtime.restart()
-      notices.show('You were signed out. Sign in to go on.', 'info', { label: 'Sign in', href: '/signin' })
+    onSignedOut(() => this.#ended())
+    document.addEventListener('visibilitychange', () => {
+      if (!document.hidden) void this.#check()
     })
+    let stood = false
+    realtime.onSnapshot(() => {
+      if (stood) void this.#check()
+      stood = true
+    })
+  }
+
+  /** Asks whether the session still stands: a page that asks for nothing does not learn that it has ended. */
+  async #check(): Promise<void> {
+    const user = this.user
+    if (!user) return
+    const session = await api.session().catch(() => null)
+    if (session && !session.user && this.user === user) this.#ended()
+  }
+
+  #ended(): void {
+    if (!this.user) return
+    this.user = null
+    realtime.restart()
+    notices.show('You were signed out. Sign in to go on.', 'info', { label: 'Sign in', href: '/signin' })
   }
 
   has(role: Role): boolean {

@@ -17,6 +17,7 @@ import type {
   Health,
   HistoryEntry,
   LoggedEvent,
+  ManagedUser,
   Matches,
   OutboxMail,
   OwnChannel,
@@ -210,5 +211,13 @@ export const api = {
   /** The answer is the flow that goes on, or the one that begins. */
   retryFlow: (id: string, from?: string) => call<FlowDetail>('POST', `/api/flows/${seg(id)}/retry`, from ? { from } : {}),
 
+  /** The newest first; q is part of an e-mail address or a user name. */
+  users: (filter: { q?: string; suspended?: true }, offset?: string) =>
+    call<Page<ManagedUser>>('GET', '/api/admin/users' + query({ ...filter, offset, limit: 25 })),
+  /** Whoever is suspended already gets another reason. */
+  suspendUser: (id: string, reason?: string) => call<ManagedUser>('POST', `/api/admin/users/${seg(id)}/suspend`, reason ? { reason } : {}),
+  restoreUser: (id: string) => call<ManagedUser>('POST', `/api/admin/users/${seg(id)}/restore`),
+  /** With the channel and all videos. */
+  deleteUser: (id: string) => call<void>('DELETE', `/api/admin/users/${seg(id)}`),
   mail: () => call<Page<OutboxMail>>('GET', '/api/admin/mail' + query({ limit: 100 })),
 }

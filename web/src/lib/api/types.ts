@@ -7,6 +7,8 @@ type Schemas = components['schemas']
 
 export type User = Schemas['User']
 export type Role = User['roles'][number]
+/** A user as an admin sees it. */
+export type ManagedUser = Schemas['UserView']
 export type Session = Schemas['SessionView']
 export type SignUpAnswer = Schemas['SignUpAnswer']
 export type Video = Schemas['Video']
