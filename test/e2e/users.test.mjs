@@ -96,8 +96,6 @@ step('they suspend them with a reason, by the keyboard', async () => {
 
 step('the one suspended is signed out, and told why when they sign in', async () => {
   const { page } = studio
-  // They come back to the tab.
-  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')))
   await page.getByRole('heading', { name: 'Sign in first' }).waitFor()
   await notice(studio, 'You were signed out.').waitFor()
   await studio.shoot('signed-out')
@@ -165,7 +163,6 @@ step('their account is deleted, once their name is typed', async () => {
 
 step('nothing is left of them: no session, no channel', async () => {
   const { page } = studio
-  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'My videos' }).click()
   await page.getByRole('heading', { name: 'Sign in first' }).waitFor()
   // The channel hears of it by an event.
   await page.waitForFunction((path) => fetch(path).then((answer) => answer.status === 404), `/api/channel/${users.ada.id}`)
