@@ -58,7 +58,7 @@ var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 // only the reason changes. Errors: errs.NotFound, errs.Conflict (oneself).
 func (s *Service) Suspend(ctx context.Context, userID, why string) (Managed, error) {
 	return s.manage(ctx, userID, func(ctx context.Context, tx *store.Tx, u *sqlc.User) error {
-		if err := notOneself(ctx, userID, "suspend"); err != nil {
+		if err := mayManage(ctx, tx, userID, "suspend"); err != nil {
 			return err
 		}
 		u.SuspendedWhy = strings.TrimSpace(why)
@@ -113,27 +113,37 @@ func (s *Service) Delete(ctx context.Context, userID string) error {
 		if err != nil {
 			return err
 		}
-		if err := notOneself(ctx, userID, "delete"); err != nil {
+		if err := mayManage(ctx, tx, userID, "delete"); err != nil {
 			return err
 		}
 		q := sqlc.New(tx)
-		for _, remove := range []error{
-			q.DeleteSessionsOf(ctx, u.ID),
-			q.DeleteRolesOf(ctx, u.ID),
-			q.DeleteLinksOf(ctx, sqlc.DeleteLinksOfParams{Kind: confirmLink, Email: u.Email}),
-			q.DeleteMailsTo(ctx, u.Email),
-			q.DeleteUser(ctx, u.ID),
+		for _, remove := range []func() error{
+			func() error { return q.DeleteSessionsOf(ctx, u.ID) },
+			func() error { return q.DeleteRolesOf(ctx, u.ID) },
+			func() error {
+				return q.DeleteLinksOf(ctx, sqlc.DeleteLinksOfParams{Kind: confirmLink, Email: u.Email})
+			},
+			func() error { return q.DeleteMailsTo(ctx, u.Email) },
+			func() error { return q.DeleteUser(ctx, u.ID) },
 		} {
-			if remove != nil {
-				return fmt.Errorf("deleting a user: %w", remove)
+			if err := remove(); err != nil {
+				return fmt.Errorf("deleting a user: %w", err)
 			}
 		}
 		return tx.Emit(ctx, wasDeleted(userID))
 	})
 }
 
-// lockUser returns a user, who stays as it is until the transaction ends.
+// usersName is by which transactions about whether somebody may sign in wait for
+// each other.
+const usersName = "account-users"
+
+// lockUser returns a user, who stays as it is until the transaction ends. One is
+// changed after the other, so that two admins cannot shut each other out.
 func lockUser(ctx context.Context, tx *store.Tx, userID string) (sqlc.User, error) {
+	if err := tx.Alone(ctx, usersName); err != nil {
+		return sqlc.User{}, err
+	}
 	u, err := sqlc.New(tx).LockUser(ctx, userID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return u, errs.Newf(errs.NotFound, "there is no user %q", userID)
@@ -144,11 +154,24 @@ func lockUser(ctx context.Context, tx *store.Tx, userID string) (sqlc.User, erro
 	return u, nil
 }
 
-// notOneself refuses what an admin must not do to themselves: so there always is
-// one who can undo it.
-func notOneself(ctx context.Context, userID, what string) error {
-	if p, signedIn := identity.From(ctx); signedIn && p.ID == userID {
+// mayManage refuses what an admin must not do to themselves, nor after another one
+// has done it to them at the same moment: so there always is one who can undo it.
+func mayManage(ctx context.Context, tx *store.Tx, userID, what string) error {
+	p, signedIn := identity.From(ctx)
+	switch {
+	case !signedIn: // the operator
+		return nil
+	case p.ID == userID:
 		return errs.New(errs.Conflict, "you cannot "+what+" your own account; another administrator can")
+	}
+	u, err := sqlc.New(tx).UserByID(ctx, p.ID)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return errs.New(errs.Unauthenticated, "your account is deleted")
+	case err != nil:
+		return fmt.Errorf("reading who asks: %w", err)
+	case u.SuspendedAt > 0:
+		return suspended(u)
 	}
 	return nil
 }

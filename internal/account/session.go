@@ -55,6 +55,19 @@ func (s *Service) SignIn(ctx context.Context, email, password string) (Login, er
 	}
 	var login Login
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		// Who is being suspended or deleted just now gets no session that outlives it.
+		if err := tx.Share(ctx, usersName); err != nil {
+			return err
+		}
+		now, exists, err := findUser(ctx, sqlc.New(tx), email)
+		switch {
+		case err != nil:
+			return err
+		case !exists || now.ID != user.ID: // deleted while the password was looked at
+			return refused
+		case now.SuspendedAt > 0:
+			return suspended(now)
+		}
 		p, err := addRoles(ctx, tx, identity.Principal{ID: user.ID, Email: user.Email, Username: user.Username}, nil)
 		if err != nil {
 			return err

@@ -229,6 +229,12 @@ func (s *Service) RotateKey(ctx context.Context, id string) (string, error) {
 	return key, nil
 }
 
+// MayBroadcast refuses a channel whose owner is suspended or gone. Errors:
+// errs.Forbidden.
+func (s *Service) MayBroadcast(ctx context.Context, channelID string) error {
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.owners.MayBroadcast(ctx, tx, channelID) })
+}
+
 // RaiseEpoch raises and returns a channel's epoch, in the caller's transaction: a
 // broadcast begins or goes on with it. Errors: errs.NotFound, errs.Forbidden (its
 // owner is suspended or gone).

@@ -128,9 +128,13 @@ type MP4ProcessingFailed struct {
 	Attempt     int    `json:"attempt,omitempty" doc:"which try this is, from 1" minimum:"1"`
 }
 
+// RecordingPrefix returns under which key a stream's recording lies in the object
+// store, without a slash at its end.
+func RecordingPrefix(channel, stream string) string { return "recordings/" + channel + "/" + stream }
+
 // VideoDeleted: a video is gone, and its files are about to be. Everybody who
 // keeps something of it removes that. Reason says why, of a deletion that nobody
-// asked for at that moment: its channel's retention.
+// asked for at that moment: its channel's retention, or the end of its owner's account.
 type VideoDeleted struct {
 	ChannelName string `json:"channel_name" doc:"the channel: its owner's sub" minLength:"1"`
 	ID          string `json:"id" doc:"the video: the id of its stream" pattern:"^[A-Za-z0-9_-]{1,128}$"`

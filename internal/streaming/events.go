@@ -3,6 +3,7 @@ package streaming
 import (
 	"context"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
 	"github.com/serverlessvideo/serverlessvideo/internal/id"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
@@ -135,7 +136,8 @@ func (s *Service) onUserDeleted(ctx context.Context, e event.Envelope) error {
 	})
 }
 
-// onUserGone needs no receipt: ending what has ended does nothing.
+// onUserGone needs no receipt: ending what has ended does nothing. Who was let in
+// again before the news came is left alone.
 func (s *Service) onUserGone(ctx context.Context, e event.Envelope) error {
 	var d event.UserDeleted
 	if err := e.Decode(&d); err != nil {
@@ -150,7 +152,11 @@ func (s *Service) onUserGone(ctx context.Context, e event.Envelope) error {
 	if err := wait(ctx, b.made); err != nil { // it was let in a moment before
 		return err
 	}
-	if b.stream != nil {
+	err := s.needs.Channels.MayBroadcast(ctx, d.Sub)
+	if err != nil && errs.CodeOf(err) != errs.Forbidden {
+		return err
+	}
+	if err != nil && b.stream != nil {
 		b.end("the broadcaster's account was closed")
 	}
 	return nil

@@ -40,6 +40,9 @@ type Channels interface {
 	ChannelByKey(ctx context.Context, key string) (id, username string, err error)
 	// Channel returns a channel's friendly name. Errors: errs.NotFound.
 	Channel(ctx context.Context, id string) (username string, err error)
+	// MayBroadcast refuses a channel whose owner may not broadcast. Errors:
+	// errs.Forbidden.
+	MayBroadcast(ctx context.Context, channelID string) error
 	// RaiseEpoch raises and returns the channel's epoch, which tells the media
 	// of its successive owners apart.
 	RaiseEpoch(ctx context.Context, tx *store.Tx, channelID string) (int64, error)

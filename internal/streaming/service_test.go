@@ -61,6 +61,8 @@ func (c *channels) Channel(_ context.Context, id string) (string, error) {
 	return "", errs.Newf(errs.NotFound, "there is no channel %q", id)
 }
 
+func (c *channels) MayBroadcast(context.Context, string) error { return nil }
+
 func (c *channels) RaiseEpoch(_ context.Context, _ *store.Tx, id string) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -23,6 +23,8 @@ type counting struct {
 	epoch int64
 }
 
+func (c *counting) MayBroadcast(context.Context, string) error { return nil }
+
 func (c *counting) RaiseEpoch(context.Context, *store.Tx, string) (int64, error) {
 	c.epoch++
 	return c.epoch, nil
@@ -123,6 +125,16 @@ func TestRows(t *testing.T) {
 		}
 		if row, err := s.row(ctx, "st-1"); errs.CodeOf(err) != errs.NotFound {
 			t.Errorf("%+v %v", row, err)
+		}
+		// Deleted while it was stored: what came after that goes, too.
+		if err := s.onVideoDeleted(ctx, event.New(event.VideoDeleted{ChannelName: "c", ID: "st-2"})); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.settle(ctx, "c", "st-2"); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := objects.List(ctx, recorder.Prefix("c", "st-2")); err != nil || len(left) != 0 {
+			t.Errorf("left: %v, %v", left, err)
 		}
 		// The others are of the same channel, whose owner's account goes.
 		for _, tt := range []struct {

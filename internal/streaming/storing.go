@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/serverlessvideo/serverlessvideo/internal/errs"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
 )
 
@@ -45,6 +46,9 @@ func (s *Service) storeRest(b *broadcast) {
 // waits any more.
 func (s *Service) settle(ctx context.Context, channel, id string) error {
 	prefix := recorder.Prefix(channel, id)
+	if gone, err := s.removeDeleted(ctx, id, prefix); gone || err != nil {
+		return err
+	}
 	if s.stored.Waits(prefix) {
 		s.waits(id)
 		return nil
@@ -66,6 +70,11 @@ func (s *Service) settle(ctx context.Context, channel, id string) error {
 		s.waits(id)
 		return err
 	}
+	if !did { // perhaps just now
+		if _, err := s.removeDeleted(ctx, id, prefix); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	since, waited := s.storing[id]
 	delete(s.storing, id)
@@ -78,6 +87,21 @@ func (s *Service) settle(ctx context.Context, channel, id string) error {
 		s.log.Info("recording ended", attrs...)
 	}
 	return nil
+}
+
+// removeDeleted removes what was stored, or is to be, of a stream whose video was
+// deleted before its recording had ended: nobody is told of its end any more.
+func (s *Service) removeDeleted(ctx context.Context, id, prefix string) (gone bool, err error) {
+	if _, err := s.row(ctx, id); errs.CodeOf(err) != errs.NotFound {
+		return false, err
+	}
+	if s.spill != nil {
+		s.spill.Forget(prefix)
+	}
+	s.mu.Lock()
+	delete(s.storing, id)
+	s.mu.Unlock()
+	return true, s.removeRemains(ctx, prefix)
 }
 
 // removeRemains removes what lies in the store of a recording that has no media,

@@ -29,6 +29,9 @@ func (s *Service) Delete(ctx context.Context, videoID string) error {
 // saves the row.
 func bury(ctx context.Context, tx *store.Tx, v *sqlc.Video, reason string) error {
 	v.DeletedAt = store.Now()
+	if v.Prefix == "" && !event.Simulated(v.ID) { // its recording has not ended, but there are objects
+		v.Prefix = event.RecordingPrefix(v.Channel, v.ID)
+	}
 	return tx.Emit(ctx, event.NewWithID(id.Derived("VideoDeleted", v.ID),
 		event.VideoDeleted{ChannelName: v.Channel, ID: v.ID, Reason: reason}))
 }

@@ -86,10 +86,6 @@ func (s *Service) recordingEnded(ctx context.Context, e event.Envelope) error {
 		return err
 	}
 	err = s.changeWith(ctx, e, d.StreamID, d.ChannelName, func(ctx context.Context, tx *store.Tx, v *sqlc.Video) ([]event.Envelope, error) {
-		if v.DeletedAt > 0 {
-			v.Prefix = recordingPrefix(d) // what nobody could sweep, not knowing where it lies
-			return nil, nil
-		}
 		follows := s.recorded(v, e, d, username)
 		gone, err := ownerIsGone(ctx, tx, *v)
 		if gone && err == nil {
@@ -157,9 +153,6 @@ func (s *Service) lifecycleComplete(ctx context.Context, e event.Envelope) error
 		return err
 	}
 	return s.changeWith(ctx, e, d.ID, d.ChannelName, func(ctx context.Context, tx *store.Tx, v *sqlc.Video) ([]event.Envelope, error) {
-		if v.DeletedAt > 0 {
-			return nil, nil
-		}
 		follows := s.judged(v, e, d)
 		if follows == nil {
 			return nil, nil // it was judged before
@@ -173,15 +166,11 @@ func (s *Service) lifecycleComplete(ctx context.Context, e event.Envelope) error
 // it in the same transaction. A video whose first fact this is gets its row.
 func (s *Service) change(ctx context.Context, e event.Envelope, id, channel string, apply func(*sqlc.Video) []event.Envelope) error {
 	return s.changeWith(ctx, e, id, channel, func(_ context.Context, _ *store.Tx, v *sqlc.Video) ([]event.Envelope, error) {
-		if v.DeletedAt > 0 {
-			return nil, nil
-		}
 		return apply(v), nil
 	})
 }
 
-// changeWith is change for what writes more than the row, or of a deleted video as
-// well.
+// changeWith is change for what writes more than the row.
 func (s *Service) changeWith(ctx context.Context, e event.Envelope, id, channel string,
 	apply func(context.Context, *store.Tx, *sqlc.Video) ([]event.Envelope, error)) error {
 	return s.db.Once(ctx, catalogueConsumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
@@ -193,6 +182,7 @@ func (s *Service) changeWith(ctx context.Context, e event.Envelope, id, channel 
 			// Somebody worked on while it was deleted: there may be objects
 			// again. The new time tells a sweep that runs just now.
 			v.DeletedAt, v.Swept = max(store.Now(), v.DeletedAt+1), false
+			return save(ctx, tx, v)
 		}
 		follows, err := apply(ctx, tx, &v)
 		if err != nil {

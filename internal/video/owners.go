@@ -29,8 +29,11 @@ func (s *Service) streamEnded(ctx context.Context, e event.Envelope) error {
 	if err := e.Decode(&d); err != nil {
 		return s.ignore(e, err)
 	}
-	if d.EventName != event.StreamEnd {
+	if d.EventName != event.StreamEnd || event.Simulated(d.StreamID) {
 		return nil
+	}
+	if err := checkIDs(d.StreamID, d.ChannelName); err != nil {
+		return s.ignore(e, err)
 	}
 	closed, err := sqlc.New(s.db.Read()).ChannelClosed(ctx, d.ChannelName)
 	if err != nil || !closed {

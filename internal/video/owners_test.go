@@ -46,13 +46,14 @@ func TestOwnerDeleted(t *testing.T) {
 		bobs := recordingEndOf("bob", "st-5")
 		f.hear(bobs)
 		f.put("recordings/alice/st-1/init.mp4", "videos/st-1/video.mp4", "recordings/bob/st-5/init.mp4",
-			"recordings/alice/st-4/1.m4s", "recordings/alice/st-8/1.m4s", "recordings/alice/st-9/1.m4s")
+			"recordings/alice/st-4/1.m4s", "recordings/alice/st-7/1.m4s", "recordings/alice/st-8/1.m4s",
+			"recordings/alice/st-9/1.m4s")
 		f.hear(streamEnd("alice", "st-0")) // before, and without a recording: no video
 
 		f.hear(aliceIsGone)
 		f.hear(aliceIsGone)
 		f.hear(recordingEnd("st-4"))
-		f.hear(streamEnd("alice", "st-7")) // was live when the account was deleted, and has no recording
+		f.hear(streamEnd("alice", "st-7")) // was live when the account was deleted, and whose recording ends never
 		f.hear(streamEnd("alice", "st-8")) // has one, which ends later
 		f.hear(streamEnd("bob", "st-6"))
 		f.hear(recordingEnd("st-8"))

@@ -19,7 +19,7 @@ func (s *Service) recorded(v *sqlc.Video, e event.Envelope, d event.RecordingSta
 	v.Recorded = true
 	v.Username = username
 	v.CreatedAt = e.Time.UnixMilli()
-	v.Prefix = recordingPrefix(d)
+	v.Prefix = strings.TrimSuffix(d.RecordingS3KeyPrefix, "/")
 	if !v.Processed {
 		v.DurationMs = max(0, d.RecordingDurationMS)
 	}
@@ -158,11 +158,6 @@ func status(l event.Lifecycle, v sqlc.Video) event.VideoStatusUpdated {
 // filesPrefix is where the files made of a video lie in the object store.
 func filesPrefix(id string) string { return "videos/" + id + "/" }
 
-// recordingPrefix is where the objects of a recording lie, without slash at its end.
-func recordingPrefix(d event.RecordingStateChange) string {
-	return strings.TrimSuffix(d.RecordingS3KeyPrefix, "/")
-}
-
 // checkRecording makes sure that what is stored can later be deleted without
 // touching anything else. A simulated recording names another one's objects,
 // which are never deleted with it: it must be known by its id as what it is.
@@ -170,7 +165,7 @@ func checkRecording(source string, d event.RecordingStateChange) error {
 	if err := checkIDs(d.StreamID, d.ChannelName); err != nil {
 		return err
 	}
-	prefix := recordingPrefix(d)
+	prefix := strings.TrimSuffix(d.RecordingS3KeyPrefix, "/")
 	if err := blob.CheckKey(prefix); err != nil {
 		return err
 	}

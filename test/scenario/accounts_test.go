@@ -75,8 +75,10 @@ func accountsDeletedAndKilled(t *testing.T, n *harness.Node, left func(*testing.
 		ids = append(ids, liveStream(t, n, u))
 		change(t, n.SignIn(root), http.MethodDelete, u, "", nil, http.StatusNoContent)
 		if i > 0 { // the first one lives to see it
-			time.Sleep(rand.N(150 * time.Millisecond))
+			after := rand.N(150 * time.Millisecond)
+			time.Sleep(after)
 			n.Kill()
+			t.Logf("killed %s after account %d was deleted", after, i)
 			n.Start()
 		}
 		harness.Eventually(t, "the channel is gone", func() error {
@@ -85,7 +87,7 @@ func accountsDeletedAndKilled(t *testing.T, n *harness.Node, left func(*testing.
 			}
 			return nil
 		})
-		mayNotPublish(t, n, u, "")
+		mayNotPublish(t, n, u, "there is no channel")
 	}
 	for _, id := range ids {
 		harness.Eventually(t, "nothing is left of "+id, func() error { return left(t, n, id) })

@@ -26,10 +26,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/serverlessvideo/serverlessvideo/internal/event"
 )
 
 // Prefix returns the prefix of a stream's recording, without a slash at its end.
-func Prefix(channel, stream string) string { return "recordings/" + channel + "/" + stream }
+func Prefix(channel, stream string) string { return event.RecordingPrefix(channel, stream) }
 
 // Segment is the facts of a stored segment, all of which are in its name.
 type Segment struct {

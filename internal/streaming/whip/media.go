@@ -16,7 +16,7 @@ const repairEvery = 10 * time.Millisecond
 // maxGarbage is how many packets in a row may be unusable.
 const maxGarbage = 1000
 
-// track reads a track of the publisher's, the first of its kind.
+// track reads a track of the publisher's: of each kind the first that sends.
 func (s *session) track(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -25,10 +25,6 @@ func (s *session) track(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver)
 		return
 	default:
 	}
-	if s.taken[track.Kind()] {
-		return
-	}
-	s.taken[track.Kind()] = true
 	to := NewAudioReceiver(s.media)
 	if track.Kind() == webrtc.RTPCodecTypeVideo {
 		var err error
@@ -36,15 +32,30 @@ func (s *session) track(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver)
 			s.log.Error("reading video", "error", err)
 			return
 		}
-		s.videoSSRC.Store(uint32(track.SSRC()))
 	}
-	s.readers.Go(func() { s.readPackets(track, to) })
-	s.readers.Go(func() { s.readReports(track, receiver, to) })
+	s.readers.Go(func() { s.readPackets(track, receiver, to) })
 }
 
-// readPackets reads a track until the connection is closed.
-func (s *session) readPackets(track *webrtc.TrackRemote, to *Receiver) {
+// take makes a track that has sent something the one of its kind, unless there is
+// one.
+func (s *session) take(track *webrtc.TrackRemote) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken[track.Kind()] {
+		return false
+	}
+	s.taken[track.Kind()] = true
+	if track.Kind() == webrtc.RTPCodecTypeVideo {
+		s.videoSSRC.Store(uint32(track.SSRC()))
+	}
+	return true
+}
+
+// readPackets reads a track until the connection is closed, or another one of its
+// kind has sent before it did.
+func (s *session) readPackets(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver, to *Receiver) {
 	buf := make([]byte, receiveMTU)
+	taken := false
 	limited := false // there is a deadline for reading
 	garbage := 0     // packets in a row
 	for {
@@ -66,6 +77,12 @@ func (s *session) readPackets(track *webrtc.TrackRemote, to *Receiver) {
 		}
 		if isClosed(err) {
 			return
+		}
+		if !taken {
+			if taken = s.take(track); !taken {
+				return
+			}
+			s.readers.Go(func() { s.readReports(track, receiver, to) })
 		}
 		var sequence uint16
 		if err == nil {

@@ -417,7 +417,8 @@ export class Broadcaster {
 
   /** Takes how the server says that the stream arrives; null when it does not know. */
   told(health: Health | null): void {
-    this.#silence.arrives(health === null || health.reconnecting ? null : health.frameRate > 0)
+    // A picture has a width from its first key frame on.
+    this.#silence.arrives(health === null || health.reconnecting ? null : health.width > 0, Date.now())
   }
 
   #silence = new Silence()

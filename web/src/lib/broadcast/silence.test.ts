@@ -58,7 +58,7 @@ it('does not count what never makes a picture at the server', () => {
   const silence = new Silence(none)
   /** Some bytes leave all the time; by then the server says what it gets. */
   const tick = (ms: number, arrives: boolean | null) => {
-    silence.arrives(arrives)
+    silence.arrives(arrives, ms)
     return silence.tooLong(ms, ms)
   }
   expect(tick(0, null)).toBe(false)
@@ -70,9 +70,15 @@ it('does not count what never makes a picture at the server', () => {
   for (let ms = 20_000; ms < 90_000; ms += 500) expect(tick(ms, true)).toBe(false)
 })
 
-it('asks no server that says nothing', () => {
+it('believes the server for a while only', () => {
   const silence = new Silence(none)
-  silence.arrives(false)
+  silence.arrives(false, 0)
+  for (let ms = 0; ms < 60_000; ms += 500) expect(silence.tooLong(ms, ms)).toBe(false)
+})
+
+it('does not go by what was said of the connection before', () => {
+  const silence = new Silence(none)
+  silence.arrives(false, 0)
   silence.reset()
   for (let ms = 0; ms < 60_000; ms += 500) expect(silence.tooLong(ms, ms)).toBe(false)
 })

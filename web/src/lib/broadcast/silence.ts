@@ -6,14 +6,17 @@
 /** How long no byte of the picture may leave, in milliseconds: at first, and at the most; chance adds to it. */
 const tolerated = 8_000
 const longest = 60_000
+/** How long the server's word counts, in milliseconds: it is asked every two seconds. */
+const believed = 6_000
 /** How much longer than that it may be, as a part of it: studios that fell silent together do not come back together. */
 const spread = 0.25
 
 export class Silence {
   #bytes = -1
   #since = 0
-  /** Whether pictures come to the server, by its last word; null while it has said nothing. */
+  /** Whether a picture has come to the server, by its last word; null while it has said nothing. */
   #arrives: boolean | null = null
+  #told = 0
   /** Since when bytes leave again; 0 while none do. */
   #flows = 0
   /** How often it was silent for too long since it last sent for a while. */
@@ -29,7 +32,8 @@ export class Silence {
 
   /** Takes how much of the picture was sent by now (Unix milliseconds), and says whether it has been silent for too long. */
   tooLong(bytes: number, now: number): boolean {
-    if (this.#bytes < 0 || (bytes !== this.#bytes && this.#arrives !== false)) {
+    const none = this.#arrives === false && now - this.#told < believed
+    if (this.#bytes < 0 || (bytes !== this.#bytes && !none)) {
       if (this.#bytes >= 0) this.#flowed(now)
       this.#bytes = bytes
       this.#since = now
@@ -41,9 +45,10 @@ export class Silence {
     return true
   }
 
-  /** Takes the server's word on whether pictures come; null when it has none. */
-  arrives(pictures: boolean | null): void {
-    this.#arrives = pictures
+  /** Takes the server's word on whether it has got a picture by now (Unix milliseconds); null when it has no word. */
+  arrives(picture: boolean | null, now: number): void {
+    this.#arrives = picture
+    this.#told = now
   }
 
   /** Begins anew: there is another connection, or nothing to send just now. */
