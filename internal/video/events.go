@@ -85,7 +85,7 @@ func (s *Service) recordingEnded(ctx context.Context, e event.Envelope) error {
 	case err != nil:
 		return err
 	}
-	err = s.changeWith(ctx, e, d.StreamID, d.ChannelName, func(ctx context.Context, tx *store.Tx, v *sqlc.Video) ([]event.Envelope, error) {
+	return s.changeWith(ctx, e, d.StreamID, d.ChannelName, func(ctx context.Context, tx *store.Tx, v *sqlc.Video) ([]event.Envelope, error) {
 		follows := s.recorded(v, e, d, username)
 		gone, err := ownerIsGone(ctx, tx, *v)
 		if gone && err == nil {
@@ -93,10 +93,6 @@ func (s *Service) recordingEnded(ctx context.Context, e event.Envelope) error {
 		}
 		return follows, err
 	})
-	if err != nil {
-		return err
-	}
-	return s.sweep(ctx, d.StreamID, true) // nothing, unless it is deleted
 }
 
 func (s *Service) processingStarted(ctx context.Context, e event.Envelope) error {
@@ -173,12 +169,13 @@ func (s *Service) change(ctx context.Context, e event.Envelope, id, channel stri
 // changeWith is change for what writes more than the row.
 func (s *Service) changeWith(ctx context.Context, e event.Envelope, id, channel string,
 	apply func(context.Context, *store.Tx, *sqlc.Video) ([]event.Envelope, error)) error {
-	return s.db.Once(ctx, catalogueConsumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
+	late := false
+	err := s.db.Once(ctx, catalogueConsumer, e.ID, func(ctx context.Context, tx *store.Tx) error {
 		v, err := claim(ctx, tx, id, channel)
 		if err != nil {
 			return err
 		}
-		if v.DeletedAt > 0 {
+		if late = v.DeletedAt > 0; late {
 			// Somebody worked on while it was deleted: there may be objects
 			// again. The new time tells a sweep that runs just now.
 			v.DeletedAt, v.Swept = max(store.Now(), v.DeletedAt+1), false
@@ -194,6 +191,10 @@ func (s *Service) changeWith(ctx context.Context, e event.Envelope, id, channel 
 		}
 		return tx.Emit(ctx, follows...)
 	})
+	if err != nil || !late {
+		return err
+	}
+	return s.sweep(ctx, id, false)
 }
 
 // ignore drops an event that can never be understood: trying again does not

@@ -93,8 +93,11 @@ func accountsDeletedAndKilled(t *testing.T, n *harness.Node, left func(*testing.
 		harness.Eventually(t, "nothing is left of "+id, func() error { return left(t, n, id) })
 	}
 	harness.Eventually(t, "a check finds nothing", func() error {
-		_, err := n.Command("", "check", "--data-dir", n.Dir, "--grace", "1ms", "--json")
-		return err
+		out, err := n.Command("", "check", "--data-dir", n.Dir, "--grace", "1ms", "--json")
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
 	})
 	// The address begins anew, as somebody else.
 	u := n.AddUser("owner0@example.com", "broadcaster")
