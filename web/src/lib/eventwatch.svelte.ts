@@ -9,6 +9,9 @@ import { listen } from './eventstream'
 /** How long the archive may take to have what has just passed, in milliseconds. */
 const settle = 1500
 
+/** How long after that the archive is asked once more: what a killed server had in work comes again after 10 s. */
+const late = 12_000
+
 /** How often the list is drawn anew at most, in milliseconds. */
 const every = 150
 
@@ -44,6 +47,7 @@ export class EventWatch {
   #filters: Record<string, string> = {}
   #stop: (() => void) | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
+  #late: ReturnType<typeof setTimeout> | undefined
   #arrived: LoggedEvent[] = []
   #reports: EventDelivery[] = []
   #draw: ReturnType<typeof setTimeout> | undefined
@@ -77,9 +81,17 @@ export class EventWatch {
         this.#before ??= new Set(this.#known().map((event) => event.id))
         void this.#catchUp(false)
         this.#catchUpIn(settle)
+        clearTimeout(this.#late)
+        this.#late = setTimeout(() => void this.#lookAgain(), settle + late)
       },
-      down: () => (this.connected = false),
-      refused: (why) => (this.error = why),
+      down: () => {
+        this.connected = false
+        clearTimeout(this.#late) // what it would find belongs behind what is missed now
+      },
+      refused: (why) => {
+        this.error = why
+        clearTimeout(this.#late)
+      },
       event: (event) => {
         this.#arrived.push(event)
         this.#drawSoon()
@@ -96,6 +108,7 @@ export class EventWatch {
     this.#stop?.()
     this.#stop = undefined
     clearTimeout(this.#timer)
+    clearTimeout(this.#late)
     clearTimeout(this.#draw)
     this.#draw = undefined
     this.#arrived = []
@@ -186,6 +199,22 @@ export class EventWatch {
       await this.#deliveriesOf(found.slice(0, 50))
     } catch {
       if (settled && round === this.#round && before === this.#before) this.#catchUpIn(again)
+    }
+  }
+
+  /** Adds what the archive has got late of the time around the coming back. A failure costs nothing but that. */
+  async #lookAgain(): Promise<void> {
+    const round = this.#round
+    try {
+      const page = await api.events(this.#filters)
+      if (round !== this.#round || this.#before) return
+      // What is older than all that is shown is not missing: it comes with the page that is read next.
+      const known = this.#known()
+      const oldest = known.reduce((least, event) => (event.at < least ? event.at : least), known[0]?.at ?? '')
+      this.#add(page.data.filter((event) => event.at >= oldest))
+      await this.#deliveriesOf(page.data)
+    } catch {
+      // The next coming back looks as well.
     }
   }
 

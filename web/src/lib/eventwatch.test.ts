@@ -163,3 +163,14 @@ it('keeps the newest only, with their deliveries', async () => {
   expect(await watch.older()).toBe(0)
   expect(asked).toEqual([])
 })
+
+it('finds what the archive has got late, after a kill', async () => {
+  await lose(102)
+  expect(numbers(watch.events)).toEqual(range(102, 51))
+  // The live stream was not up when this one passed, and the archive has it only now.
+  newest = 103
+  await wait(8_000)
+  expect(numbers(watch.events)).toEqual(range(102, 51))
+  await wait(4_000)
+  expect(numbers(watch.events)).toEqual(range(103, 51))
+})
