@@ -46,7 +46,12 @@ func (s *Service) storeRest(b *broadcast) {
 // waits any more.
 func (s *Service) settle(ctx context.Context, channel, id string) error {
 	prefix := recorder.Prefix(channel, id)
-	if gone, err := s.removeDeleted(ctx, id, prefix); gone || err != nil {
+	gone, err := s.removeDeleted(ctx, id, prefix)
+	if gone {
+		return err
+	}
+	if err != nil {
+		s.waits(id)
 		return err
 	}
 	if s.stored.Waits(prefix) {
@@ -71,7 +76,7 @@ func (s *Service) settle(ctx context.Context, channel, id string) error {
 		return err
 	}
 	if !did { // perhaps just now
-		if _, err := s.removeDeleted(ctx, id, prefix); err != nil {
+		if gone, err := s.removeDeleted(ctx, id, prefix); gone || err != nil {
 			return err
 		}
 	}
