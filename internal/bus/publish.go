@@ -98,7 +98,10 @@ func (b *Bus) messageID(e event.Envelope) string {
 // publish repeats until the message is acknowledged. Its Nats-Msg-Id makes the
 // repetition harmless.
 func (b *Bus) publish(ctx context.Context, msg *nats.Msg) error {
-	err := b.persist(ctx, func(ctx context.Context) error { return b.publishOnce(ctx, msg) })
+	err := b.persist(ctx, func(ctx context.Context) error {
+		_, err := b.publishMany(ctx, []*nats.Msg{msg})
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", msg.Subject, err)
 	}
@@ -123,7 +126,8 @@ func (b *Bus) persist(ctx context.Context, try func(ctx context.Context) error) 
 }
 
 // publishMany returns how many of the first messages are acknowledged, and why
-// not all.
+// not all. It learns at once when the connection breaks, where a publish that is
+// a request waits for its answer until publishAttempt is over.
 func (b *Bus) publishMany(ctx context.Context, msgs []*nats.Msg) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishAttempt)
 	defer cancel()
@@ -148,14 +152,6 @@ func (b *Bus) publishMany(ctx context.Context, msgs []*nats.Msg) (int, error) {
 		}
 	}
 	return len(futures), unsent
-}
-
-func (b *Bus) publishOnce(ctx context.Context, msg *nats.Msg) error {
-	ctx, cancel := context.WithTimeout(ctx, publishAttempt)
-	defer cancel()
-	b.failpoint()
-	_, err := b.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
-	return err
 }
 
 // failpoint lets tests end the server between any two events.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -107,16 +108,20 @@ func each(w *world, db *store.DB, query string, row func(scan func(...any) error
 }
 
 // readBus reads every event that the bus has, and says which are there twice and
-// which nobody could handle.
-func (a *auditor) readBus() map[string]event.Envelope {
+// which nobody could handle. It returns, too, how many each consumer has not heard.
+func (a *auditor) readBus() (all map[string]event.Envelope, unheard map[string]int64) {
 	t := a.w.t
 	b, err := bus.Open(t.Context(), bus.Config{Dir: filepath.Join(a.w.node.Dir, "bus")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = b.Close(context.Background()) }()
+	if unheard, err = b.Backlog(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	maps.DeleteFunc(unheard, func(name string, n int64) bool { return n == 0 || strings.HasPrefix(name, "audit") })
 	var mu sync.Mutex
-	all := map[string]event.Envelope{}
+	all = map[string]event.Envelope{}
 	err = b.Consume(t.Context(), event.Consumer{
 		Name: fmt.Sprintf("audit%d", time.Now().UnixNano()), Filters: []event.Filter{{}},
 		Handle: func(_ context.Context, e event.Envelope) error {
@@ -158,7 +163,7 @@ func (a *auditor) readBus() map[string]event.Envelope {
 		a.say("a dead letter of %s: %s: %s", d.Consumer, d.Reason, d.Data)
 	}
 	a.figures.Events = len(all)
-	return all
+	return all, unheard
 }
 
 // readObjects lists the object store, and says what else lies about.
