@@ -7,13 +7,16 @@ import { publishers } from './publisher.mjs'
 import { playing } from './steps.mjs'
 import { story } from './story.mjs'
 
-let server, seat, publish
+let server, seat, deaf, publish
 
 const { step, noErrors } = story([], async ({ server: started, browser, open }) => {
   server = started
   publish = publishers(server)
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
-  seat = await open(context, 'inputs-seat')
+  const window = { viewport: { width: 1280, height: 800 } }
+  seat = await open(await browser.newContext(window), 'inputs-seat')
+  deaf = await open(await browser.newContext(window), 'inputs-deaf')
+  await deaf.page.routeWebSocket(/\/mqtt$/, (socket) => socket.close())
+  await deaf.page.route(/\/events\?/, (route) => route.abort())
   // Every size that the picture has had, also a short one.
   await seat.page.addInitScript(() => {
     window.sizes = []
@@ -26,13 +29,18 @@ after(() => publish?.close())
 const small = ['-size', '640x360']
 let people = 0
 
+function newChannel() {
+  return server.addUser(`person${++people}@example.com`, 'a sentence to remember', 'broadcaster').channel
+}
+
 /** Makes a channel, has something published to it and opens its page; the publisher is ended afterwards. */
 async function watched(start, does) {
-  const { channel } = server.addUser(`person${++people}@example.com`, 'a sentence to remember', 'broadcaster')
+  const channel = newChannel()
   const publisher = start(channel)
   try {
     await seat.page.goto(`${server.url}/live/${channel.id}`)
-    await playing(seat, 'hls').catch((error) => {
+    await playing(seat, 'hls').catch(async (error) => {
+      await seat.shoot('no-picture') // while the broadcast lasts
       throw new Error(`${error.message}\nthe publisher said: ${publisher.said()}`)
     })
     await does(channel, publisher)
@@ -85,5 +93,18 @@ step('a picture that changes its size and its orientation plays on', () =>
     },
   ),
 )
+
+step('who waits for a broadcast sees it also when no message comes through', async () => {
+  const channel = newChannel()
+  await deaf.page.goto(`${server.url}/live/${channel.id}`)
+  await deaf.page.getByText('is not live').waitFor()
+  await deaf.shoot('waiting')
+  const publisher = publish.whip(channel, ...small)
+  try {
+    await playing(deaf, 'hls')
+  } finally {
+    await publisher.stop()
+  }
+})
 
 noErrors()
