@@ -20,7 +20,6 @@ import (
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/cmaf"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/ingest"
-	"github.com/serverlessvideo/serverlessvideo/internal/streaming/recorder"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/rtc"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/sqlc"
 	"github.com/serverlessvideo/serverlessvideo/internal/streaming/transcode"
@@ -275,23 +274,8 @@ func smallAVC(t testing.TB) cmaf.VideoConfig {
 func TestRestoredAndLeftAlone(t *testing.T) {
 	ctx := context.Background()
 	s := newBroadcasts(t, t.TempDir(), &held{})
-	video := smallAVC(t)
-	put := func(stream, name, data string) {
-		key := recorder.Prefix("c", stream) + "/source/" + name
-		if err := s.needs.Objects.Put(ctx, key, strings.NewReader(data), int64(len(data))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	now := time.Now().UnixMilli()
-	for _, id := range []string{"st-1", "st-2"} {
-		if _, err := s.insertStream(ctx, id, "c"); err != nil {
-			t.Fatal(err)
-		}
-		for i := range 3 {
-			put(id, recorder.Segment{Epoch: 1, MSN: uint64(i), StartMS: now - 9000 + int64(i)*2000, Ticks: 180_000, Init: 1}.Name(), "media")
-		}
-	}
-	put("st-1", recorder.InitName(1, 1), string(cmaf.Init{Video: &video}.Marshal())) // st-2 has lost its own
+	cutOff(t, s, "st-1", true)
+	cutOff(t, s, "st-2", false)
 	if err := s.Start(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -108,6 +108,15 @@ func (s *Service) newBroadcast(id, channel string, startedAt time.Time) *broadca
 	}
 }
 
+// unmade gives the channel free again for which a broadcast was reserved that is not
+// to be.
+func (s *Service) unmade(b *broadcast) {
+	s.mu.Lock()
+	delete(s.live, b.channel)
+	s.mu.Unlock()
+	close(b.done)
+}
+
 // make makes the broadcast that was reserved, with its first publisher.
 func (s *Service) make(ctx context.Context, b *broadcast, o ingest.Offer, p ingest.Publisher) (ingest.Session, error) {
 	defer close(b.made)
@@ -120,10 +129,7 @@ func (s *Service) make(ctx context.Context, b *broadcast, o ingest.Offer, p inge
 	}
 	if err != nil {
 		plan.release()
-		s.mu.Lock()
-		delete(s.live, b.channel)
-		s.mu.Unlock()
-		close(b.done)
+		s.unmade(b)
 		return nil, err
 	}
 	s.start(b, plan)

@@ -70,28 +70,36 @@ func (s *Service) goOn(ctx context.Context, row sqlc.Stream, rec recorder.Record
 	if err != nil {
 		return err
 	}
-	var epoch int64
+	b := s.newBroadcast(row.ID, row.Channel, time.UnixMilli(row.StartedAt))
+	b.heard, b.media, b.starving = heard, true, true
+	// Before the channel is asked: news that its owner is suspended, heard after the
+	// answer, finds the broadcast and ends it.
+	if !s.register(b) {
+		return errs.New(errs.Conflict, "the channel has a newer broadcast")
+	}
+	defer close(b.made)
+	if b.epoch, err = s.raiseEpoch(ctx, row); err != nil {
+		s.unmade(b)
+		return err
+	}
+	s.start(b, s.planAgain(rec, source))
+	b.recordings.told = row.Recorded
+	b.stream.Restore(restored, b.epoch)
+	b.timer.Go(b.run)
+	s.log.Info("broadcast awaits its publisher after a restart", "stream", row.ID, "channel", row.Channel, "epoch", b.epoch)
+	return nil
+}
+
+// raiseEpoch gives a broadcast that goes on the channel's next epoch. Errors:
+// errs.Forbidden when its owner may not broadcast any more.
+func (s *Service) raiseEpoch(ctx context.Context, row sqlc.Stream) (epoch int64, err error) {
 	err = s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if epoch, err = s.needs.Channels.RaiseEpoch(ctx, tx, row.Channel); err != nil {
 			return err
 		}
 		return sqlc.New(tx).SetEpoch(ctx, sqlc.SetEpochParams{Epoch: epoch, ID: row.ID})
 	})
-	if err != nil {
-		return err
-	}
-	b := s.newBroadcast(row.ID, row.Channel, time.UnixMilli(row.StartedAt))
-	b.heard, b.epoch, b.media, b.starving = heard, epoch, true, true
-	if !s.register(b) {
-		return errs.New(errs.Conflict, "the channel has a newer broadcast")
-	}
-	s.start(b, s.planAgain(rec, source))
-	b.recordings.told = row.Recorded
-	b.stream.Restore(restored, epoch)
-	b.timer.Go(b.run)
-	close(b.made)
-	s.log.Info("broadcast awaits its publisher after a restart", "stream", row.ID, "channel", row.Channel, "epoch", epoch)
-	return nil
+	return epoch, err
 }
 
 // register makes a broadcast its channel's, unless that has one.
