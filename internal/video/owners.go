@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/serverlessvideo/serverlessvideo/internal/event"
+	"github.com/serverlessvideo/serverlessvideo/internal/failpoint"
 	"github.com/serverlessvideo/serverlessvideo/internal/store"
 	"github.com/serverlessvideo/serverlessvideo/internal/video/sqlc"
 )
@@ -70,8 +71,10 @@ func (s *Service) ownerDeleted(ctx context.Context, e event.Envelope) error {
 		}
 		return q.RemoveRetention(ctx, d.Sub)
 	})
+	failpoint.Pass("owner.closed")
 	for more := true; more && err == nil; {
 		more, err = s.buryOf(ctx, d.Sub)
+		failpoint.Pass("owner.buried")
 	}
 	return err
 }

@@ -25,6 +25,7 @@ type figures struct {
 	Replays, Replayed                  int // and what the webhook has heard of them, by event
 	Simulations, Simulated             int // of those that the node knows; videos that came to their end in them
 	Expired                            int // videos that were older than their channel keeps them
+	Expelled                           int // accounts that were deleted
 }
 
 // audit lets the node come to rest and looks at everything that it keeps: its
@@ -73,6 +74,7 @@ func (w *world) audit() (figures, []string) {
 	a.simulations()
 	a.simulatedObjects()
 	a.retention()
+	a.accounts()
 	a.leftovers()
 	a.checks()
 	w.rested(a.rows.archive)

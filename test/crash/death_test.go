@@ -22,6 +22,7 @@ const (
 	replays   deed = "replay past events"
 	simulates deed = "replay past recordings"
 	expires   deed = "let a video grow older than its channel keeps it"
+	expels    deed = "suspend or delete an account"
 )
 
 // places are all before and after which a node is killed.
@@ -39,6 +40,7 @@ func places() []place {
 		{"replay.begun", 1, replays}, {"replay.queue", 4, replays}, {"replay.queued", 4, replays},
 		{"simulation.begun", 1, simulates}, {"simulation.fed", 4, simulates}, {"simulation.forgotten", 8, simulates}, {"simulation.removed", 1, simulates},
 		{"retention.due", 1, expires}, {"retention.deleted", 1, expires},
+		{"owner.closed", 1, expels}, {"owner.buried", 1, expels},
 	}
 }
 

@@ -54,7 +54,7 @@ func (a *auditor) videos() {
 	for _, v := range a.rows.videos {
 		if v.DeletedAt > 0 {
 			a.figures.Deleted++
-			if !w.deletes[v.ID] && !w.due[v.ID] {
+			if !w.deletes[v.ID] && !w.due[v.ID] && !w.expels[v.Channel] {
 				a.say("video %s is deleted, and nobody wanted it", v.ID)
 			}
 			continue

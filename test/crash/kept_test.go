@@ -22,9 +22,9 @@ type stream struct {
 }
 
 type video struct {
-	ID, Status, Reason, Prefix, MP4, Thumbnail, Title string
-	Recorded, Processed                               bool
-	Size, DeletedAt                                   int64
+	ID, Channel, Status, Reason, Prefix, MP4, Thumbnail, Title string
+	Recorded, Processed                                        bool
+	Size, DeletedAt                                            int64
 }
 
 type delivery struct{ ID, Rule, Replay, Event, State string }
@@ -36,6 +36,7 @@ type rows struct {
 	tasks      map[string]int      // attempts by "video hook plugin"
 	facts      map[string][]string // names by video
 	jobs       map[string]string   // states
+	users      map[string]int64    // since when they are suspended, in ms; 0: not
 
 	archive     map[string]archived // by event id
 	totals      archiveTotals
@@ -46,6 +47,7 @@ type rows struct {
 func readRows(w *world, db *store.DB) rows {
 	r := rows{
 		streams: map[string]stream{}, videos: map[string]video{}, tasks: map[string]int{}, facts: map[string][]string{}, jobs: map[string]string{},
+		users: map[string]int64{},
 	}
 	each(w, db, `SELECT id, channel, state, prefix, recorded FROM streams`, func(scan func(...any) error) error {
 		var s stream
@@ -53,10 +55,10 @@ func readRows(w *world, db *store.DB) rows {
 		r.streams[s.ID] = s
 		return err
 	})
-	each(w, db, `SELECT id, status, reason, prefix, mp4_key, thumbnail_key, typed_title, recorded, processed, size, deleted_at FROM videos`,
+	each(w, db, `SELECT id, channel, status, reason, prefix, mp4_key, thumbnail_key, typed_title, recorded, processed, size, deleted_at FROM videos`,
 		func(scan func(...any) error) error {
 			var v video
-			err := scan(&v.ID, &v.Status, &v.Reason, &v.Prefix, &v.MP4, &v.Thumbnail, &v.Title, &v.Recorded, &v.Processed, &v.Size, &v.DeletedAt)
+			err := scan(&v.ID, &v.Channel, &v.Status, &v.Reason, &v.Prefix, &v.MP4, &v.Thumbnail, &v.Title, &v.Recorded, &v.Processed, &v.Size, &v.DeletedAt)
 			r.videos[v.ID] = v
 			return err
 		})
@@ -82,6 +84,13 @@ func readRows(w *world, db *store.DB) rows {
 		var id, state string
 		err := scan(&id, &state)
 		r.jobs[id] = state
+		return err
+	})
+	each(w, db, `SELECT id, suspended_at FROM users`, func(scan func(...any) error) error {
+		var id string
+		var since int64
+		err := scan(&id, &since)
+		r.users[id] = since
 		return err
 	})
 	r.archive, r.replays = readArchive(w, db)

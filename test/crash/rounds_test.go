@@ -111,6 +111,9 @@ func (w *world) round(how death) {
 	if how.needs == expires || w.chance(15) {
 		w.expireOne()
 	}
+	if how.needs == expels || w.chance(35) {
+		w.invite()
+	}
 	w.launch(dawdle + how.failpoint)
 	defer w.node.Kill()
 	if how.atStart {
@@ -178,6 +181,7 @@ func table(rounds int, d deaths, f figures) string {
 	fmt.Fprintf(w, "replays, deliveries of them\t%d, %d\n", f.Replays, f.Replayed)
 	fmt.Fprintf(w, "simulations, their videos\t%d, %d\n", f.Simulations, f.Simulated)
 	fmt.Fprintf(w, "videos over their age\t%d\n", f.Expired)
+	fmt.Fprintf(w, "accounts deleted\t%d\n", f.Expelled)
 	fmt.Fprintf(w, "violations\t0\n")
 	_ = w.Flush()
 	return b.String()

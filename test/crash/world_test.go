@@ -65,6 +65,11 @@ type world struct {
 	stops     map[string]bool   // of simulations, asked for
 	forgets   map[string]bool   // of them, that they are forgotten
 	due       map[string]bool   // videos that are older than their channel keeps them
+
+	guests   []*guest // who are not known to be deleted
+	invited  int
+	expels   map[string]bool // accounts that an admin asked to delete
+	expelled map[string]bool // of them, acknowledged
 }
 
 // heard is what the webhook knows of an event.
@@ -84,6 +89,7 @@ func newWorld(t *testing.T, db store.Config, dir string, s uint64) *world {
 		titles: map[string]string{}, titled: map[string]int{}, deleted: map[string]bool{}, deletes: map[string]bool{},
 		rules: map[string]string{}, replays: map[string]bool{}, cancels: map[string]bool{}, simulated: map[string]bool{},
 		stops: map[string]bool{}, forgets: map[string]bool{}, due: map[string]bool{},
+		expels: map[string]bool{}, expelled: map[string]bool{},
 	}
 	var err error
 	if w.clip, err = rtmptest.MakeClip(t.Context(), rtmptest.Spec{Size: "160x90", Seconds: 1, KeyEvery: 15, Bitrate: "100k"}); err != nil {
@@ -252,6 +258,7 @@ func (w *world) work(ctx context.Context, needs deed) {
 		do      func(context.Context)
 	}{
 		{deletes, 40, w.deleteOne}, {titles, 40, w.titleOne}, {replays, 35, w.replayOne}, {simulates, 35, w.simulateOne},
+		{expels, 45, func(ctx context.Context) { w.receiveGuest(ctx, needs == expels) }},
 		{expires, 10, func(ctx context.Context) { w.expireOne(); _ = w.keepDay(ctx) }},
 	} {
 		if w.chance(one.percent) || needs == one.is {
