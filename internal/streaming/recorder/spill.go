@@ -16,10 +16,11 @@ import (
 )
 
 const (
-	// Nothing is spilled when less of the disk is free: other parts of the program
-	// need it to end their work in order.
+	// Nothing is spilled when less of the disk would stay free: a tenth of it, between
+	// these. Other parts of the program need that to end their work in order.
 	minFree        = 1 << 30 // bytes
-	minFreePart    = 10      // a tenth of the disk
+	maxFree        = 5 << 30 // bytes; of a large disk a tenth is more than they need
+	minFreePart    = 10
 	spillTemporary = ".spill-"
 	// A file is named by the object's key with this for each "/", followed by it and
 	// the object's size. It is in no key.
@@ -103,7 +104,7 @@ func (s *Spill) room(budget int64) int64 {
 	if err != nil {
 		return max(budget, 0)
 	}
-	return max(min(budget, free-max(minFree, total/minFreePart)), 0)
+	return max(min(budget, free-min(max(minFree, total/minFreePart), maxFree)), 0)
 }
 
 // write keeps an object and returns its file. It is whole and synced, or not

@@ -91,7 +91,9 @@ func TestSpillFull(t *testing.T) {
 	}{
 		{"its limit", 5*segmentSize + 100, plenty, 5 + 7},
 		{"less than 1 GiB is free", 0, func(string) (int64, int64, error) { return 1<<30 - 1, 2 << 30, nil }, 10},
-		{"less than a tenth is free", 0, func(string) (int64, int64, error) { return 99 << 30, 1000 << 30, nil }, 10},
+		{"less than a tenth is free", 0, func(string) (int64, int64, error) { return 2<<30 - 1, 20 << 30, nil }, 10},
+		{"less than 5 GiB of a large disk are free", 0, func(string) (int64, int64, error) { return 5<<30 - 1, 1000 << 30, nil }, 10},
+		{"more of a large disk is free", 5*segmentSize + 100, func(string) (int64, int64, error) { return 6 << 30, 1000 << 30, nil }, 5 + 7},
 		{"the size of the disk is not known", 5*segmentSize + 100, func(string) (int64, int64, error) { return 0, 0, errors.ErrUnsupported }, 5 + 7},
 	}
 	for _, tt := range tests {
