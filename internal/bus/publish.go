@@ -129,6 +129,9 @@ func (b *Bus) persist(ctx context.Context, try func(ctx context.Context) error) 
 // not all. It learns at once when the connection breaks, where a publish that is
 // a request waits for its answer until publishAttempt is over.
 func (b *Bus) publishMany(ctx context.Context, msgs []*nats.Msg) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err // what follows would send it all the same
+	}
 	ctx, cancel := context.WithTimeout(ctx, publishAttempt)
 	defer cancel()
 	futures := make([]jetstream.PubAckFuture, 0, len(msgs))

@@ -40,7 +40,7 @@ async function watched(start, does) {
   try {
     await seat.page.goto(`${server.url}/live/${channel.id}`)
     await playing(seat, 'hls').catch(async (error) => {
-      await seat.shoot('no-picture') // while the broadcast lasts
+      await seat.shoot('no-picture').catch(() => {}) // while the broadcast lasts
       throw new Error(`${error.message}\nthe publisher said: ${publisher.said()}`)
     })
     await does(channel, publisher)
@@ -101,7 +101,7 @@ step('who waits for a broadcast sees it also when no message comes through', asy
   await deaf.shoot('waiting')
   const publisher = publish.whip(channel, ...small)
   try {
-    await playing(deaf, 'hls')
+    await playing(deaf, 'hls', { timeout: 90_000 }) // it looks every 30 s
   } finally {
     await publisher.stop()
   }

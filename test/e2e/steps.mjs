@@ -105,9 +105,13 @@ export async function chooseDelay(viewer, title) {
 }
 
 /** Waits until the player has a picture that comes by "hls" or "webrtc". */
-export function playing({ page }, way) {
-  return page.waitForFunction((byWebRTC) => {
-    const video = document.querySelector('media-controller video')
-    return video && Boolean(video.srcObject) === byWebRTC && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && video.videoWidth > 0
-  }, way === 'webrtc')
+export function playing({ page }, way, options) {
+  return page.waitForFunction(
+    (byWebRTC) => {
+      const video = document.querySelector('media-controller video')
+      return video && Boolean(video.srcObject) === byWebRTC && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && video.videoWidth > 0
+    },
+    way === 'webrtc',
+    options,
+  )
 }
