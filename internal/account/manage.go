@@ -191,6 +191,22 @@ func (s *Service) MayBroadcast(ctx context.Context, tx *store.Tx, userID string)
 	return nil
 }
 
+// Gone says whether an account is deleted, and is right about it until the caller's
+// transaction ends.
+func (s *Service) Gone(ctx context.Context, tx *store.Tx, userID string) (bool, error) {
+	if err := tx.Share(ctx, usersName); err != nil {
+		return false, err
+	}
+	_, err := sqlc.New(tx).UserByID(ctx, userID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for user %s: %w", userID, err)
+	}
+	return false, nil
+}
+
 // suspended tells somebody why they are not let in.
 func suspended(u sqlc.User) error {
 	message := "this account is suspended"

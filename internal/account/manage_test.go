@@ -40,6 +40,18 @@ func (d *desk) mayBroadcast(t *testing.T, userID string) error {
 	return d.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return d.MayBroadcast(ctx, tx, userID) })
 }
 
+func (d *desk) gone(t *testing.T, userID string) (gone bool) {
+	t.Helper()
+	err := d.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
+		gone, err = d.Gone(ctx, tx, userID)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gone
+}
+
 func (d *desk) list(query string) store.List[UserView] {
 	var list store.List[UserView]
 	d.admin.Get("/api/admin/users" + query).Want(200).JSON(&list)
@@ -126,6 +138,9 @@ func testDeleteUser(t *testing.T, n *node) {
 	d := newDesk(t, n)
 	n.said(t)
 	path := "/api/admin/users/" + d.id
+	if d.gone(t, d.id) {
+		t.Error("it is gone before it is deleted")
+	}
 	d.admin.Call("DELETE", path, nil).Want(204)
 	d.admin.Call("DELETE", path, nil).Want(404)
 	d.admin.Post(path+"/suspend", body{}).Want(404)
@@ -139,6 +154,9 @@ func testDeleteUser(t *testing.T, n *node) {
 	d.signIn(d.ann.Browser()).Want(401)
 	if err := d.mayBroadcast(t, d.id); errs.CodeOf(err) != errs.Forbidden {
 		t.Errorf("broadcasting: %v", err)
+	}
+	if !d.gone(t, d.id) {
+		t.Error("it is not gone")
 	}
 	for _, table := range []string{"users WHERE id", "user_roles WHERE user_id", "sessions WHERE user_id"} {
 		var rows int

@@ -57,6 +57,10 @@ func (a *air) Now(streamID string) (LiveNow, bool) {
 // owners refuses those who are named.
 type owners map[string]error
 
+func (o owners) Gone(_ context.Context, _ *store.Tx, owner string) (bool, error) {
+	return o[owner] != nil, nil
+}
+
 func (o owners) MayBroadcast(_ context.Context, _ *store.Tx, owner string) error { return o[owner] }
 
 type node struct {

@@ -54,6 +54,9 @@ type Owners interface {
 	// MayBroadcast refuses the owner of a channel who is suspended or gone, with the
 	// reason. Errors: errs.Forbidden.
 	MayBroadcast(ctx context.Context, tx *store.Tx, owner string) error
+	// Gone says whether the account is deleted, and is right about it until the
+	// transaction ends.
+	Gone(ctx context.Context, tx *store.Tx, owner string) (bool, error)
 }
 
 // Config is what the service needs; all of it is required.
@@ -233,6 +236,12 @@ func (s *Service) RotateKey(ctx context.Context, id string) (string, error) {
 // errs.Forbidden.
 func (s *Service) MayBroadcast(ctx context.Context, channelID string) error {
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.owners.MayBroadcast(ctx, tx, channelID) })
+}
+
+// OwnerGone says whether the account of a channel's owner is deleted, and is right
+// about it until the transaction ends.
+func (s *Service) OwnerGone(ctx context.Context, tx *store.Tx, channelID string) (bool, error) {
+	return s.owners.Gone(ctx, tx, channelID)
 }
 
 // RaiseEpoch raises and returns a channel's epoch, in the caller's transaction: a

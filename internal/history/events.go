@@ -41,12 +41,16 @@ func (s *Service) Consumers() []event.Consumer {
 // forgetBatch is how many of a channel's histories are read at a time.
 const forgetBatch = 100
 
-// ownerDeleted forgets what is known of a channel whose owner's account is deleted.
-// Its videos are deleted anyhow: this is for broadcasts that never became one.
+// ownerDeleted forgets what is known of a channel whose owner's account is deleted,
+// and remembers that, for news of its broadcasts that comes late. Its videos are
+// deleted anyhow: this is for broadcasts that never became one.
 func (s *Service) ownerDeleted(ctx context.Context, e event.Envelope) error {
 	var d event.UserDeleted
 	if err := e.Decode(&d); err != nil {
 		return s.ignore(e, err)
+	}
+	if err := s.closeChannel(ctx, d.Sub); err != nil {
+		return err
 	}
 	for {
 		ids, err := sqlc.New(s.db.Read()).VideosOf(ctx, sqlc.VideosOfParams{Channel: d.Sub, Limit: forgetBatch})
@@ -82,6 +86,9 @@ func (s *Service) handle(ctx context.Context, e event.Envelope) error {
 		return s.forget(ctx, r.video, r.channel)
 	case r.fact.Name == "":
 		return nil // nothing that the story tells
+	}
+	if e.Source == event.SourceStreaming {
+		return s.keepOfStream(ctx, r.video, r.channel, r.fact)
 	}
 	return s.keep(ctx, r.video, r.channel, r.fact)
 }

@@ -417,6 +417,8 @@ func TestDeletedAccount(t *testing.T) {
 		f.hear(live("bob", "st-b"))
 		f.hear(event.New(event.UserDeleted{Sub: "alice"}))
 		f.hear(live("alice", "st-a1")) // once more
+		f.hear(live("alice", "st-late"))
+		f.hear(event.New(event.StreamStateChange{EventName: event.StreamEnd, ChannelName: "alice", StreamID: "st-later"}))
 		f.hear(event.New(event.UserDeleted{Sub: "alice"}))
 		var known []string
 		if err := f.Videos(context.Background(), func(id string) { known = append(known, id) }); err != nil {

@@ -57,6 +57,15 @@ DELETE FROM history_videos WHERE id = $1;
 -- name: PruneTombstones :exec
 DELETE FROM history_videos WHERE deleted_at > 0 AND deleted_at < $1;
 
+-- name: CloseChannel :exec
+INSERT INTO history_closed_channels (channel, closed_at) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: ChannelClosed :one
+SELECT EXISTS (SELECT 1 FROM history_closed_channels WHERE channel = $1);
+
+-- name: PruneClosedChannels :exec
+DELETE FROM history_closed_channels WHERE closed_at < $1;
+
 -- name: VideoIDs :many
 -- Those that something is known of: no tombstones.
 SELECT id FROM history_videos WHERE deleted_at = 0 AND id > sqlc.arg(after) ORDER BY id LIMIT sqlc.arg(row_count);

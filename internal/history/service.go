@@ -73,6 +73,9 @@ func (s *Service) prune(ctx context.Context, now int64) error {
 		if err := sqlc.New(tx).PruneTombstones(ctx, now-store.ReceiptsKept.Milliseconds()); err != nil {
 			return fmt.Errorf("forgetting deleted videos: %w", err)
 		}
+		if err := sqlc.New(tx).PruneClosedChannels(ctx, now-store.ReceiptsKept.Milliseconds()); err != nil {
+			return fmt.Errorf("forgetting closed channels: %w", err)
+		}
 		return nil
 	})
 }

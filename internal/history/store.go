@@ -44,6 +44,42 @@ func keep(ctx context.Context, tx *store.Tx, video, channel string, facts ...fac
 	return false, nil
 }
 
+// keepOfStream is keep for what streaming says. It may be about a broadcast that
+// never becomes a video, so nobody says that it is deleted when its owner's account is.
+func (s *Service) keepOfStream(ctx context.Context, stream, channel string, f fact) error {
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.Share(ctx, channelName(channel)); err != nil {
+			return err
+		}
+		closed, err := sqlc.New(tx).ChannelClosed(ctx, channel)
+		if err != nil {
+			return fmt.Errorf("looking for channel %s: %w", channel, err)
+		}
+		if closed {
+			return forget(ctx, tx, stream, channel)
+		}
+		_, err = keep(ctx, tx, stream, channel, f)
+		return err
+	})
+}
+
+// closeChannel remembers that a channel's owner is gone.
+func (s *Service) closeChannel(ctx context.Context, channel string) error {
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		// Whoever has asked before, is waited for; whoever asks later, is told.
+		if err := tx.Alone(ctx, channelName(channel)); err != nil {
+			return err
+		}
+		if err := sqlc.New(tx).CloseChannel(ctx, sqlc.CloseChannelParams{Channel: channel, ClosedAt: store.Now()}); err != nil {
+			return fmt.Errorf("closing channel %s: %w", channel, err)
+		}
+		return nil
+	})
+}
+
+// channelName is by which transactions about a channel's end wait for each other.
+func channelName(channel string) string { return "history-channel:" + channel }
+
 // forget removes what is known of a video. Its row stays as a tombstone: news
 // of the video that comes late must not begin its history anew.
 func (s *Service) forget(ctx context.Context, video, channel string) error {

@@ -46,6 +46,8 @@ func (e *expelled) MayBroadcast(context.Context, string) error {
 	return errs.New(errs.Forbidden, "suspended")
 }
 
+func (e *expelled) OwnerGone(context.Context, *store.Tx, string) (bool, error) { return true, nil }
+
 func (e *expelled) RaiseEpoch(ctx context.Context, tx *store.Tx, id string) (int64, error) {
 	if e.raised != nil {
 		if err := e.raised(); err != nil {
@@ -71,6 +73,9 @@ func TestExpelledWhileAway(t *testing.T) {
 					heard <- nil
 					return errs.New(errs.Forbidden, "suspended")
 				}
+				if len(s.reserved()) != 1 {
+					t.Error("the channel is asked about a broadcast that cannot be found yet")
+				}
 				go func() { heard <- s.onUserGone(t.Context(), event.New(event.UserSuspended{Sub: "c"})) }()
 				return nil
 			}
@@ -85,6 +90,34 @@ func TestExpelledWhileAway(t *testing.T) {
 			}
 			if left := s.reserved(); len(left) > 0 {
 				t.Errorf("%s keeps the channel", left[0].id)
+			}
+		})
+	}
+}
+
+// TestEndsWithoutOwner ends broadcasts that have no recording: the rows of one whose
+// owner's account is deleted go with that, as no video will take them along.
+func TestEndsWithoutOwner(t *testing.T) {
+	for name, tt := range map[string]struct {
+		channels Channels
+		left     bool
+	}{"there": {&counting{}, true}, "gone": {&expelled{}, false}} {
+		t.Run(name, func(t *testing.T) {
+			s := newBroadcasts(t, t.TempDir(), tt.channels)
+			if _, err := s.insertStream(t.Context(), "st-1", "c"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.endStream(t.Context(), ending{id: "st-1", channel: "c", at: 5}); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := s.settle(t.Context(), "c", "st-1"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			row, err := s.row(t.Context(), "st-1")
+			if tt.left && (err != nil || row.State != stateEnded) || !tt.left && errs.CodeOf(err) != errs.NotFound {
+				t.Errorf("%+v %v", row, err)
 			}
 		})
 	}

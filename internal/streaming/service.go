@@ -43,6 +43,9 @@ type Channels interface {
 	// MayBroadcast refuses a channel whose owner may not broadcast. Errors:
 	// errs.Forbidden.
 	MayBroadcast(ctx context.Context, channelID string) error
+	// OwnerGone says whether the account of a channel's owner is deleted, and is right
+	// about it until the transaction ends.
+	OwnerGone(ctx context.Context, tx *store.Tx, channelID string) (bool, error)
 	// RaiseEpoch raises and returns the channel's epoch, which tells the media
 	// of its successive owners apart.
 	RaiseEpoch(ctx context.Context, tx *store.Tx, channelID string) (int64, error)

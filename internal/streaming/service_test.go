@@ -63,6 +63,8 @@ func (c *channels) Channel(_ context.Context, id string) (string, error) {
 
 func (c *channels) MayBroadcast(context.Context, string) error { return nil }
 
+func (c *channels) OwnerGone(context.Context, *store.Tx, string) (bool, error) { return false, nil }
+
 func (c *channels) RaiseEpoch(_ context.Context, _ *store.Tx, id string) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -81,12 +81,16 @@ func (s *Service) endStream(ctx context.Context, e ending) (did bool, err error)
 }
 
 // endRecording notes what the recording of an ended stream came to and says so,
-// once; did says whether it was now. Nothing is said of a stream without one.
+// once; did says whether it was now.
 func (s *Service) endRecording(ctx context.Context, id, channel string, recording recorder.Summary) (did bool, err error) {
 	err = s.needs.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if recording.Segments == 0 {
+			did, err = s.endWithout(ctx, tx, id, channel)
+			return err
+		}
 		q := sqlc.New(tx)
 		n, err := q.EndRecording(ctx, sqlc.EndRecordingParams{DurationMs: recording.DurationMS(), ID: id})
-		if did = n > 0; err != nil || !did || recording.Segments == 0 {
+		if did = n > 0; err != nil || !did {
 			return err
 		}
 		first, err := q.MarkRecorded(ctx, id)
@@ -101,6 +105,22 @@ func (s *Service) endRecording(ctx context.Context, id, channel string, recordin
 		return tx.Emit(ctx, recordingEnded(id, channel, recording.DurationMS()))
 	})
 	return did && err == nil, err
+}
+
+// endWithout ends a stream that has no recording: nothing is said of it. There will
+// be no video with which its row could go, so that goes now if its owner is gone;
+// those that have ended before went when that was heard.
+func (s *Service) endWithout(ctx context.Context, tx *store.Tx, id, channel string) (did bool, err error) {
+	gone, err := s.needs.Channels.OwnerGone(ctx, tx, channel)
+	if err != nil {
+		return false, err
+	}
+	q := sqlc.New(tx)
+	n, err := q.EndRecording(ctx, sqlc.EndRecordingParams{ID: id})
+	if err == nil && gone {
+		err = q.RemoveStream(ctx, id)
+	}
+	return n > 0, err
 }
 
 // row returns a stream's row. Errors: errs.NotFound.

@@ -25,6 +25,8 @@ type counting struct {
 
 func (c *counting) MayBroadcast(context.Context, string) error { return nil }
 
+func (c *counting) OwnerGone(context.Context, *store.Tx, string) (bool, error) { return false, nil }
+
 func (c *counting) RaiseEpoch(context.Context, *store.Tx, string) (int64, error) {
 	c.epoch++
 	return c.epoch, nil

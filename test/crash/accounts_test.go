@@ -100,6 +100,8 @@ func (a *auditor) accounts() {
 		switch {
 		case !there:
 			a.say("the account %s is gone, and nobody wanted it", g.ID)
+		case g.standing == suspended && a.told(g.ID, "UserSuspended") == 0:
+			a.say("the account %s is suspended, and nobody was told", g.ID)
 		case g.standing == suspended && since == 0 || g.standing == good && since > 0:
 			a.say("the account %s is %s, as an admin was told, and was suspended at %d", g.ID, g.standing, since)
 		}
@@ -109,10 +111,22 @@ func (a *auditor) accounts() {
 		switch {
 		case there && w.expelled[id]:
 			a.say("the account %s was deleted, as an admin was told, and is there", id)
+		case !there && a.told(id, "UserDeleted") != 1:
+			a.say("that the account %s is deleted was said %d times", id, a.told(id, "UserDeleted"))
 		case !there:
 			a.expelled(id)
 		}
 	}
+}
+
+// told returns how often something was said of an account, under different ids.
+func (a *auditor) told(id, what string) (times int) {
+	for _, e := range a.events {
+		if e.DetailType == what && accountOf(e) == id {
+			times++
+		}
+	}
+	return times
 }
 
 func (a *auditor) expelled(id string) {
@@ -129,12 +143,13 @@ func (a *auditor) expelled(id string) {
 	}
 	if a.figures.Expelled <= mostSearched {
 		a.search(id, map[string]string{
-			"archive_events":        "TRUE",
-			"videos":                "deleted_at > 0 AND swept = TRUE AND username = '' AND title = ''",
-			"channels":              "closed_at > 0 AND username = ''",
-			"video_closed_channels": "TRUE",
-			"history_videos":        "deleted_at > 0",
-			"simulation_videos":     "TRUE", // which recordings were replayed
+			"archive_events":          "TRUE",
+			"videos":                  "deleted_at > 0 AND swept = TRUE AND username = '' AND title = ''",
+			"channels":                "closed_at > 0 AND username = ''",
+			"video_closed_channels":   "TRUE",
+			"history_videos":          "deleted_at > 0",
+			"history_closed_channels": "TRUE",
+			"simulation_videos":       "TRUE", // which recordings were replayed
 			// The log, as long as that is kept, of deliveries about the account, and about
 			// broadcasts without a recording. Those about videos are looked for with them.
 			"rule_deliveries": "TRUE",

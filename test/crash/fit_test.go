@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,7 +55,8 @@ func (a *auditor) videos() {
 	for _, v := range a.rows.videos {
 		if v.DeletedAt > 0 {
 			a.figures.Deleted++
-			if !w.deletes[v.ID] && !w.due[v.ID] && !w.expels[v.Channel] {
+			_, owned := a.rows.users[v.Channel]
+			if !w.deletes[v.ID] && !w.due[v.ID] && (owned || !w.expels[v.Channel]) {
 				a.say("video %s is deleted, and nobody wanted it", v.ID)
 			}
 			continue
@@ -234,7 +236,7 @@ func (a *auditor) delivery(rule string, e event.Envelope, kept bool) {
 	h, ok := a.w.heard[hearing{rule: rule, event: e.ID}]
 	withdrawn := a.rows.videos[e.About()].DeletedAt > 0 && e.DetailType != "VideoDeleted"
 	switch {
-	case !ok && !kept && (e.Source == event.SourceAuth || e.DetailType == "ChannelUpdated"): // before there was the rule
+	case !ok && !kept && a.w.elders[accountOf(e)]: // before there was the rule
 	case !ok && withdrawn && !kept: // what waits about a deleted video goes with it
 	case !ok:
 		a.say("the webhook never heard %s %s for the rule %s", e.DetailType, e.ID, rule)
@@ -246,6 +248,19 @@ func (a *auditor) delivery(rule string, e event.Envelope, kept bool) {
 			a.figures.Repeated += times - 1
 		}
 	}
+}
+
+// accountOf returns whose account or channel an event tells of, "" of other events.
+func accountOf(e event.Envelope) string {
+	if e.Source != event.SourceAuth && e.DetailType != "ChannelUpdated" {
+		return ""
+	}
+	var d struct {
+		Sub     string `json:"sub"`
+		Channel string `json:"channel_name"`
+	}
+	_ = json.Unmarshal(e.Detail, &d) // what has neither tells of none
+	return cmp.Or(d.Sub, d.Channel)
 }
 
 // plugins: asked once about each video, and answered.

@@ -57,6 +57,7 @@ type world struct {
 	deletes map[string]bool   // asked for, acknowledged or not
 
 	rules     map[string]string // ids by name
+	elders    map[string]bool   // accounts that were made before the rules
 	archived  []int64           // times of the events that were kept when the node was at rest last, in ms
 	rests     []int64           // when it was at rest, in ms
 	replays   map[string]bool   // acknowledged
@@ -89,7 +90,7 @@ func newWorld(t *testing.T, db store.Config, dir string, s uint64) *world {
 		titles: map[string]string{}, titled: map[string]int{}, deleted: map[string]bool{}, deletes: map[string]bool{},
 		rules: map[string]string{}, replays: map[string]bool{}, cancels: map[string]bool{}, simulated: map[string]bool{},
 		stops: map[string]bool{}, forgets: map[string]bool{}, due: map[string]bool{},
-		expels: map[string]bool{}, expelled: map[string]bool{},
+		expels: map[string]bool{}, expelled: map[string]bool{}, elders: map[string]bool{},
 	}
 	var err error
 	if w.clip, err = rtmptest.MakeClip(t.Context(), rtmptest.Spec{Size: "160x90", Seconds: 1, KeyEvery: 15, Bitrate: "100k"}); err != nil {
@@ -145,9 +146,12 @@ func (w *world) start(failpoints string) {
 
 func (w *world) populate() {
 	w.t.Helper()
-	w.admin = w.node.SignIn(w.node.AddUser("admin@example.com", "admin"))
+	admin := w.node.AddUser("admin@example.com", "admin")
+	w.elders[admin.ID] = true
+	w.admin = w.node.SignIn(admin)
 	w.addUsers(broadcasters)
 	for _, u := range w.users {
+		w.elders[u.ID] = true
 		w.owners = append(w.owners, w.node.SignIn(u))
 	}
 	receiver := httptest.NewServer(http.HandlerFunc(w.receive))

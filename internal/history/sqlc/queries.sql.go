@@ -70,6 +70,17 @@ func (q *Queries) Channel(ctx context.Context, id string) (string, error) {
 	return channel, err
 }
 
+const channelClosed = `-- name: ChannelClosed :one
+SELECT EXISTS (SELECT 1 FROM history_closed_channels WHERE channel = $1)
+`
+
+func (q *Queries) ChannelClosed(ctx context.Context, channel string) (bool, error) {
+	row := q.db.QueryRowContext(ctx, channelClosed, channel)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const claimTask = `-- name: ClaimTask :one
 INSERT INTO history_tasks (token_hash, video_id, hook, plugin, answered_at, answer, noted_at)
 VALUES ($1, '', '', '', 0, '', $2)
@@ -122,6 +133,20 @@ DELETE FROM history_staged
 
 func (q *Queries) ClearStaged(ctx context.Context) error {
 	_, err := q.db.ExecContext(ctx, clearStaged)
+	return err
+}
+
+const closeChannel = `-- name: CloseChannel :exec
+INSERT INTO history_closed_channels (channel, closed_at) VALUES ($1, $2) ON CONFLICT DO NOTHING
+`
+
+type CloseChannelParams struct {
+	Channel  string
+	ClosedAt int64
+}
+
+func (q *Queries) CloseChannel(ctx context.Context, arg CloseChannelParams) error {
+	_, err := q.db.ExecContext(ctx, closeChannel, arg.Channel, arg.ClosedAt)
 	return err
 }
 
@@ -246,6 +271,15 @@ func (q *Queries) KeepFact(ctx context.Context, arg KeepFactParams) error {
 		arg.Weight,
 		arg.Detail,
 	)
+	return err
+}
+
+const pruneClosedChannels = `-- name: PruneClosedChannels :exec
+DELETE FROM history_closed_channels WHERE closed_at < $1
+`
+
+func (q *Queries) PruneClosedChannels(ctx context.Context, closedAt int64) error {
+	_, err := q.db.ExecContext(ctx, pruneClosedChannels, closedAt)
 	return err
 }
 
