@@ -20,8 +20,9 @@ func TestAccountSuspended(t *testing.T) {
 	admin := n.SignIn(n.AddUser("admin@example.com", "admin"))
 	u := n.AddUser("ann@example.com", "broadcaster")
 	owner := n.SignIn(u)
-	publish(t, n, u, 30*time.Second)
+	live := publish(t, n, u, 30*time.Second)
 	id := liveStream(t, n, u)
+	waitSent(t, live.Sent, 2*time.Second)
 
 	const why = "showed a whole film"
 	change(t, admin, http.MethodPost, u, "/suspend", map[string]string{"reason": why}, http.StatusOK)

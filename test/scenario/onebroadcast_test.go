@@ -172,8 +172,9 @@ func TestWebRTCViewer(t *testing.T) {
 	if _, err := wheptest.Watch(t.Context(), n.URL+"/whep/"+u.ID, wheptest.Options{}); !errors.As(err, &refused) || refused.Status != 404 {
 		t.Errorf("a channel that is not live: %v", err)
 	}
-	publish(t, n, u, 0)
+	p := publish(t, n, u, 0)
 	liveStream(t, n, u)
+	waitSent(t, p.Sent, 2*time.Second) // before its first picture a broadcast is not shown by WebRTC
 	v, err := wheptest.Watch(t.Context(), n.URL+"/whep/"+u.ID, wheptest.Options{})
 	if err != nil {
 		t.Fatal(err)
