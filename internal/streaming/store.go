@@ -117,10 +117,11 @@ func (s *Service) endWithout(ctx context.Context, tx *store.Tx, id, channel stri
 	}
 	q := sqlc.New(tx)
 	n, err := q.EndRecording(ctx, sqlc.EndRecordingParams{ID: id})
-	if err == nil && gone {
+	did = n > 0
+	if err == nil && did && gone {
 		err = q.RemoveStream(ctx, id)
 	}
-	return n > 0, err
+	return did, err
 }
 
 // row returns a stream's row. Errors: errs.NotFound.
